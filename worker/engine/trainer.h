@@ -1,0 +1,98 @@
+/* trainer.h: one training run, from its initial weights to any epoch.
+ *
+ * The engine's whole outside: make a trainer from settings and data, take it
+ * to an epoch, and read or restore its state between two batches.  It knows
+ * nothing of JSON, files, sockets or processes.
+ *
+ *     struct trainer *t = trainer_new(&settings, &data, &error);
+ *     trainer_run(t, 10, &hooks, &error);        rows arrive in hooks.on_row
+ *     trainer_free(t);
+ *
+ * Rows and state depend on settings, data and device class only: not on how
+ * often the run was stopped and restored, nor on what else the machine does.
+ */
+#ifndef ENGINE_TRAINER_H
+#define ENGINE_TRAINER_H
+
+#include <stdint.h>
+
+#include "schema/error.h"
+#include "schema/settings.h"
+
+/* Rows as bytes, borrowed for the life of the trainer. */
+struct row_set {
+    const uint8_t *pixels; /* rows x width */
+    const uint8_t *labels; /* rows */
+    int64_t rows;
+};
+
+/* The two halves of a data set.  The trainer itself applies train_rows,
+ * valid_rows and test_rows. */
+struct data {
+    struct row_set train, test;
+    int width;
+};
+
+/* One evaluation.  Metrics as in settings "valid_rows", "test_rows": accuracy
+ * is a fraction, loss the mean over rows of the summed squared error of the
+ * class outputs.  valid_* are NaN when no rows are held out. */
+struct evaluation {
+    int64_t step;  /* updates done */
+    int64_t epoch; /* completed epochs */
+    double train_accuracy, train_loss;
+    double valid_accuracy, valid_loss;
+    double test_accuracy, test_loss;
+    uint8_t state_hash[16]; /* XXH128 (canonical) of parameters and moments */
+    double seconds;         /* computing time since step 0, over all attempts */
+};
+
+/* Both are called on the thread that runs the trainer.  `on_step` is called
+ * after every batch and between the chunks of an evaluation; returning true
+ * stops the run there, in a state that can be exported. */
+struct trainer_hooks {
+    void *user;
+    void (*on_row)(void *user, const struct evaluation *row);
+    bool (*on_step)(void *user, int64_t step);
+};
+
+struct trainer;
+
+/* NULL on failure: out of memory, or settings that settings_check refuses. */
+struct trainer *trainer_new(const struct settings *settings,
+                            const struct data *data, struct error *error);
+void trainer_free(struct trainer *trainer);
+
+/* Trains on to the end of epoch `to_epoch`, evaluating on the way (before
+ * training, within epochs by eval_every, at each epoch's end).  False:
+ * ERROR_STOPPED by on_step; ERROR_DIVERGED, with epoch and layer in the text. */
+bool trainer_run(struct trainer *trainer, int64_t to_epoch,
+                 const struct trainer_hooks *hooks, struct error *error);
+
+int64_t trainer_step(const struct trainer *trainer);
+int64_t trainer_steps_per_epoch(const struct trainer *trainer);
+
+/* State between two batches.  Tensors are in host memory, row-major. */
+enum { TENSOR_NAME_BYTES = 32 };
+struct tensor {
+    char name[TENSOR_NAME_BYTES]; /* layers.0.weight, .bias; moments: .m, .v */
+    const char *dtype;            /* "F32" or "F64", as safetensors spells it */
+    int64_t shape[2];             /* a bias has shape[1] == 0: one dimension */
+    void *values;
+    size_t bytes;
+};
+
+/* What a checkpoint needs beside the tensors. */
+struct progress {
+    int64_t step;
+    int64_t evaluated_step; /* the last step with a row, -1 before any */
+    double seconds;
+};
+
+/* The trainer's tensors, `*count` of them, valid until the trainer runs again
+ * or is freed.  For saving, read them; for restoring, write into `values`,
+ * then call trainer_restore.  NULL: out of memory (device backends copy). */
+const struct tensor *trainer_tensors(struct trainer *trainer, int *count);
+void trainer_progress(const struct trainer *trainer, struct progress *progress);
+void trainer_restore(struct trainer *trainer, const struct progress *progress);
+
+#endif

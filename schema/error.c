@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 bool error_set(struct error *error, enum error_code code, const char *format,
                ...)
@@ -16,14 +17,18 @@ bool error_set(struct error *error, enum error_code code, const char *format,
 
 bool error_prefix(struct error *error, const char *format, ...)
 {
-    char tail[sizeof error->text];
-    snprintf(tail, sizeof tail, "%s", error->text);
+    enum { BYTES = sizeof error->text };
+    char head[BYTES];
     va_list arguments;
     va_start(arguments, format);
-    int used = vsnprintf(error->text, sizeof error->text, format, arguments);
+    vsnprintf(head, BYTES - 2, format, arguments);
     va_end(arguments);
-    if (used >= 0 && (size_t)used < sizeof error->text)
-        snprintf(error->text + used, sizeof error->text - (size_t)used, ": %s",
-                 tail);
+    size_t used = strlen(head);
+    memcpy(head + used, ": ", 2);
+    used += 2;
+    size_t tail = strnlen(error->text, BYTES - 1 - used);
+    memmove(error->text + used, error->text, tail);
+    memcpy(error->text, head, used);
+    error->text[used + tail] = '\0';
     return false;
 }

@@ -82,7 +82,12 @@ struct faults;
       "epochs to train to")
 // clang-format on
 
-enum setting_type { SETTING_TEXT, SETTING_INTEGER, SETTING_REAL, SETTING_BOOLEAN };
+enum setting_type {
+    SETTING_TEXT,
+    SETTING_INTEGER,
+    SETTING_REAL,
+    SETTING_BOOLEAN
+};
 
 enum setting_kind {
     SETTING_TRAJECTORY,
@@ -91,10 +96,12 @@ enum setting_kind {
     SETTING_LENGTH,
 };
 
+#define SETTING_ONE(...) +1
 enum {
+    SETTING_COUNT = 0 SETTINGS(SETTING_ONE),
     SETTING_TEXT_BYTES = 328, /* 64 widths of up to four digits, and more */
     LAYERS_MAX = 65,          /* 64 hidden layers and the output layer */
-    CLASSES = 10,             /* class outputs: the first 10 of the last layer */
+    CLASSES = 10, /* class outputs: the first 10 of the last layer */
 };
 
 #define SETTING_FIELD_TEXT(name) char name[SETTING_TEXT_BYTES];
@@ -123,7 +130,8 @@ extern const struct setting setting_table[];
 extern const int setting_count;
 
 /* What a spec is checked against, and a key made from: the shape of a data set
- * and the hash of its contents (pixels and labels, however they were packed). */
+ * and the hash of its contents (pixels and labels, however they were packed).
+ */
 struct dataset_shape {
     int64_t train_rows, test_rows;
     int width;       /* pixels per row */
@@ -137,10 +145,15 @@ const struct setting *setting_find(const char *name);
  * near enough to be what was meant. */
 const char *setting_nearest(const char *name);
 
+/* Adds the fault of a name that is no setting's. */
+void setting_unknown(const char *name, struct faults *faults);
+
 void settings_init(struct settings *settings); /* all defaults */
+void setting_reset(const struct setting *setting, struct settings *settings);
 
 /* Reads one JSON value into its field.  Text is accepted for words only
- * ("all"), never for numbers.  On failure adds a fault and returns false. */
+ * ("all"), never for numbers; a GPU's index may be a number.  On failure adds
+ * a fault, leaves the field alone, and returns false. */
 bool setting_read(const struct setting *setting, const struct cJSON *value,
                   struct settings *out, struct faults *faults);
 
@@ -149,19 +162,22 @@ bool setting_read(const struct setting *setting, const struct cJSON *value,
  * so that the daemon can say what was expected. */
 struct cJSON *setting_value(const struct setting *setting, const char *text);
 
-/* The field as a new JSON value (the caller's), and as text for people. */
+/* The field as a new JSON value (the caller's), and as text for people: a word
+ * such as "all" is 0 in the first, so that a column keeps one type. */
 struct cJSON *setting_write(const struct setting *setting,
                             const struct settings *settings);
-void setting_print(const struct setting *setting, const struct settings *settings,
-                   char *text, size_t bytes);
+void setting_print(const struct setting *setting,
+                   const struct settings *settings, char *text, size_t bytes);
 bool setting_equal(const struct setting *setting, const struct settings *a,
                    const struct settings *b);
 
 /* All settings as a new JSON object, and back (missing members keep their
- * defaults, unknown ones are faults). */
+ * defaults, or what `out` holds; unknown ones are faults). */
 struct cJSON *settings_write(const struct settings *settings);
 bool settings_read(const struct cJSON *object, struct settings *out,
                    struct faults *faults);
+bool settings_override(const struct cJSON *object, struct settings *out,
+                       struct faults *faults);
 
 /* Layer widths of the network over rows of `width` pixels, in
  * `widths[0..return)`: square: nb_layers + 1 times `width`; tower: `widths`,
@@ -175,8 +191,9 @@ void settings_check(const struct settings *settings,
                     const struct dataset_shape *shape, struct faults *faults);
 
 /* Resets what has no effect to its default, so that equal trainings look
- * equal: gamma unless GAIT, nb_layers under tower, orthogonal_init at
- * orthogonal_reg 0, eval_offset at eval_every 0, row counts that are all. */
+ * equal: gamma unless GAIT with kinks, nb_layers under tower, widths that are
+ * those of "none", orthogonal_init at orthogonal_reg 0, eval_offset at
+ * eval_every 0, row counts that are all.  For settings that were checked. */
 void settings_canonical(struct settings *settings,
                         const struct dataset_shape *shape);
 

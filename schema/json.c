@@ -1,0 +1,272 @@
+#include "schema/json.h"
+
+#include <cjson/cJSON.h>
+#include <locale.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "schema/memory.h"
+#include "schema/utf8.h"
+
+struct cJSON *json_number(double value)
+{
+    return isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull();
+}
+
+struct cJSON *json_integer(int64_t value)
+{
+    return cJSON_CreateNumber((double)value);
+}
+
+static bool is_whole(double value)
+{
+    return value == trunc(value) && fabs(value) <= (double)JSON_INTEGER_MAX;
+}
+
+/* snprintf and strtod agree on the locale's decimal point; JSON has its own. */
+static void use_json_point(char *text)
+{
+    const char *point = localeconv()->decimal_point;
+    char *found = strcmp(point, ".") ? strstr(text, point) : NULL;
+    if (!found)
+        return;
+    char *rest = found + strlen(point);
+    *found = '.';
+    memmove(found + 1, rest, strlen(rest) + 1);
+}
+
+void json_number_print(double value, char text[JSON_NUMBER_BYTES])
+{
+    if (value == 0 && signbit(value)) {
+        snprintf(text, JSON_NUMBER_BYTES, "-0.0");
+        return;
+    }
+    if (is_whole(value)) {
+        snprintf(text, JSON_NUMBER_BYTES, "%.0f", value);
+        return;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, JSON_NUMBER_BYTES, "%.*g", digits, value);
+        if (digits == 17 || strtod(text, NULL) == value)
+            break; /* 17 digits are enough for every double */
+    }
+    use_json_point(text);
+}
+
+struct printer {
+    char *text;
+    size_t used, capacity;
+};
+
+static void put(struct printer *p, const char *bytes, size_t count)
+{
+    if (p->capacity - p->used < count + 1) {
+        p->capacity = 2 * p->capacity + count + 256;
+        p->text = xrealloc(p->text, p->capacity);
+    }
+    memcpy(p->text + p->used, bytes, count);
+    p->used += count;
+    p->text[p->used] = '\0';
+}
+
+static void put_text(struct printer *p, const char *text)
+{
+    put(p, text, strlen(text));
+}
+
+static bool is_plain(char c)
+{
+    return (unsigned char)c >= ' ' && (unsigned char)c < 0x7f && c != '"' &&
+           c != '\\';
+}
+
+static void put_escaped(struct printer *p, char c)
+{
+    static const char letters[] = "\"\"\\\\\bb\ff\nn\rr\tt";
+    for (const char *pair = letters; *pair; pair += 2)
+        if (c == pair[0]) {
+            put(p, (char[]){'\\', pair[1]}, 2);
+            return;
+        }
+    char text[8];
+    snprintf(text, sizeof text, "\\u%04x", (unsigned char)c);
+    put_text(p, text);
+}
+
+static void put_string(struct printer *p, const char *text)
+{
+    const char *end = text + strlen(text);
+    put(p, "\"", 1);
+    while (text < end) {
+        size_t count = 0;
+        while (is_plain(text[count]))
+            count++;
+        put(p, text, count);
+        text += count;
+        if (text == end)
+            break;
+        size_t length = utf8_length(text, (size_t)(end - text));
+        if (length > 1)
+            put(p, text, length);
+        else if (length == 1)
+            put_escaped(p, *text);
+        else
+            put_text(p, "\xef\xbf\xbd");
+        text += length ? length : 1;
+    }
+    put(p, "\"", 1);
+}
+
+static void put_number(struct printer *p, double value)
+{
+    char text[JSON_NUMBER_BYTES] = "null";
+    if (isfinite(value))
+        json_number_print(value, text);
+    put_text(p, text);
+}
+
+/* Text that is JSON already, whose newlines can only be space. */
+static void put_raw(struct printer *p, const char *text)
+{
+    size_t start = p->used;
+    put_text(p, text);
+    for (size_t i = start; i < p->used; i++)
+        if (p->text[i] == '\n')
+            p->text[i] = ' ';
+}
+
+static void put_value(struct printer *p, const cJSON *value);
+
+static void put_container(struct printer *p, const cJSON *container,
+                          const char *brackets)
+{
+    put(p, &brackets[0], 1);
+    const cJSON *item;
+    cJSON_ArrayForEach(item, container)
+    {
+        if (item != container->child)
+            put(p, ",", 1);
+        if (brackets[0] == '{') {
+            put_string(p, item->string);
+            put(p, ":", 1);
+        }
+        put_value(p, item);
+    }
+    put(p, &brackets[1], 1);
+}
+
+static void put_value(struct printer *p, const cJSON *value)
+{
+    if (cJSON_IsNumber(value))
+        put_number(p, value->valuedouble);
+    else if (cJSON_IsString(value))
+        put_string(p, value->valuestring);
+    else if (cJSON_IsBool(value))
+        put_text(p, cJSON_IsTrue(value) ? "true" : "false");
+    else if (cJSON_IsArray(value))
+        put_container(p, value, "[]");
+    else if (cJSON_IsObject(value))
+        put_container(p, value, "{}");
+    else if (cJSON_IsRaw(value))
+        put_raw(p, value->valuestring);
+    else
+        put_text(p, "null");
+}
+
+char *json_print(const struct cJSON *value, size_t *length)
+{
+    struct printer p = {0};
+    put_value(&p, value);
+    *length = p.used;
+    return p.text;
+}
+
+bool json_is_integer(const struct cJSON *value)
+{
+    return cJSON_IsNumber(value) && is_whole(value->valuedouble);
+}
+
+/* The member, or NULL when it is missing or null. */
+static const cJSON *member(const cJSON *object, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+    return cJSON_IsNull(item) ? NULL : item;
+}
+
+static bool mistyped(const cJSON *object, const char *name,
+                     const char *expected, struct error *error)
+{
+    if (!cJSON_GetObjectItemCaseSensitive(object, name))
+        return error_set(error, ERROR_PARAMS, "\"%s\" is missing", name);
+    return error_set(error, ERROR_PARAMS, "\"%s\" is not %s", name, expected);
+}
+
+bool json_get_text(const struct cJSON *object, const char *name,
+                   const char **value, struct error *error)
+{
+    const cJSON *item = member(object, name);
+    if (!cJSON_IsString(item))
+        return mistyped(object, name, "text", error);
+    *value = item->valuestring;
+    return true;
+}
+
+bool json_get_integer(const struct cJSON *object, const char *name,
+                      int64_t *value, struct error *error)
+{
+    const cJSON *item = member(object, name);
+    if (!json_is_integer(item))
+        return mistyped(object, name, "a whole number", error);
+    *value = (int64_t)item->valuedouble;
+    return true;
+}
+
+bool json_get_real(const struct cJSON *object, const char *name, double *value,
+                   struct error *error)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+    if (!cJSON_IsNumber(item) && !cJSON_IsNull(item))
+        return mistyped(object, name, "a number", error);
+    *value = cJSON_IsNull(item) ? NAN : item->valuedouble;
+    return true;
+}
+
+bool json_get_boolean(const struct cJSON *object, const char *name, bool *value,
+                      struct error *error)
+{
+    const cJSON *item = member(object, name);
+    if (!cJSON_IsBool(item))
+        return mistyped(object, name, "true or false", error);
+    *value = cJSON_IsTrue(item);
+    return true;
+}
+
+const char *json_text_or(const struct cJSON *object, const char *name,
+                         const char *otherwise)
+{
+    const cJSON *item = member(object, name);
+    return cJSON_IsString(item) ? item->valuestring : otherwise;
+}
+
+int64_t json_integer_or(const struct cJSON *object, const char *name,
+                        int64_t otherwise)
+{
+    const cJSON *item = member(object, name);
+    return json_is_integer(item) ? (int64_t)item->valuedouble : otherwise;
+}
+
+double json_real_or(const struct cJSON *object, const char *name,
+                    double otherwise)
+{
+    const cJSON *item = member(object, name);
+    return cJSON_IsNumber(item) ? item->valuedouble : otherwise;
+}
+
+bool json_boolean_or(const struct cJSON *object, const char *name,
+                     bool otherwise)
+{
+    const cJSON *item = member(object, name);
+    return cJSON_IsBool(item) ? cJSON_IsTrue(item) : otherwise;
+}

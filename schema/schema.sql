@@ -1,0 +1,131 @@
+-- schema.sql: version 1 of the database (application_id 0x67616974, "gait").
+--
+-- One column per trajectory or measurement setting is added to `run` when the
+-- database is opened, from the settings table (schema/settings.h), so none is
+-- listed here; true is 1, "all" is 0.  Times are seconds since 1970 (UTC),
+-- durations seconds, accuracies fractions.
+-- Read it with `sqlite3 -readonly`: only gaitd may write.
+--
+-- Two views for people and pandas, made at the same moment, keep their columns
+-- whatever becomes of the tables.  A job's rows are those of its run up to the
+-- job's own nb_epochs.
+--
+--   result  a row per job: job, sweep, position, owner, state, run, every
+--           setting, epoch, final_train_accuracy, final_valid_accuracy,
+--           final_test_accuracy, peak_train_accuracy, peak_valid_accuracy,
+--           peak_test_accuracy, final_test_loss, diverged_epoch (final: at
+--           the job's last epoch, NULL until it is done; peak: each the
+--           maximum of its own column over the job's rows)
+--   curve   a row per job and evaluation: job, sweep, position, run, every
+--           setting, step, epoch, train_accuracy, train_loss, valid_accuracy,
+--           valid_loss, test_accuracy, test_loss, state_hash, seconds
+
+CREATE TABLE sweep (
+    id           INTEGER PRIMARY KEY,
+    name         TEXT    NOT NULL UNIQUE,
+    owner        TEXT    NOT NULL,            -- user name
+    owner_uid    INTEGER NOT NULL,
+    spec         TEXT    NOT NULL,            -- JSON as submitted, without name
+    request_id   TEXT    NOT NULL UNIQUE,     -- chosen by the client
+    job_count    INTEGER NOT NULL,
+    submitted_at REAL    NOT NULL
+) STRICT;
+
+CREATE TABLE run (
+    id             INTEGER PRIMARY KEY,
+    key            TEXT    NOT NULL,          -- schema/key.h
+    device_class   TEXT,                      -- NULL until first dispatched
+    replica        INTEGER NOT NULL DEFAULT 0,
+    dataset_digest TEXT    NOT NULL,
+    steps_per_epoch INTEGER NOT NULL,
+    epochs_done    INTEGER,                   -- NULL until step 0 is committed
+    step           INTEGER,                   -- of the last committed row
+    state_hash     TEXT,                      -- at that step
+    diverged_epoch INTEGER,                   -- the epoch in which it did
+    failure        TEXT                       -- how it diverged
+) STRICT;
+CREATE UNIQUE INDEX run_identity ON run (key, ifnull(device_class, ''), replica);
+
+CREATE TABLE job (
+    id           INTEGER PRIMARY KEY,
+    sweep_id     INTEGER NOT NULL REFERENCES sweep (id),
+    position     INTEGER NOT NULL,            -- in the sweep, from 0
+    run_id       INTEGER NOT NULL REFERENCES run (id),
+    nb_epochs    INTEGER NOT NULL,
+    label        TEXT    NOT NULL,            -- its varying settings, short
+    device       TEXT    NOT NULL,            -- as asked for
+    threads      INTEGER NOT NULL,
+    state        TEXT    NOT NULL CHECK (state IN
+                 ('held', 'queued', 'running', 'done', 'failed', 'cancelled')),
+    is_ready     INTEGER NOT NULL DEFAULT 0,  -- queued, and nothing in its way
+    priority     INTEGER NOT NULL DEFAULT 0,
+    attempts     INTEGER NOT NULL DEFAULT 0,
+    crashes      INTEGER NOT NULL DEFAULT 0,  -- in a row, without progress
+    reason       TEXT,                        -- why it failed, or what a
+                                              -- queued one waits for
+    submitted_at REAL    NOT NULL,
+    started_at   REAL,
+    finished_at  REAL,
+    -- Of its rows, kept when it is done, for answers over many jobs.
+    final_train_accuracy REAL,
+    final_valid_accuracy REAL,
+    final_test_accuracy  REAL,
+    final_test_loss      REAL,
+    peak_train_accuracy  REAL,
+    peak_valid_accuracy  REAL,
+    peak_test_accuracy   REAL,
+    UNIQUE (sweep_id, position)
+) STRICT;
+CREATE INDEX job_ready ON job (priority DESC, id) WHERE is_ready = 1;
+CREATE INDEX job_waiting ON job (reason) WHERE state = 'queued' AND reason IS NOT NULL;
+CREATE INDEX job_queued ON job (run_id, nb_epochs) WHERE state = 'queued';
+CREATE INDEX job_run ON job (run_id);
+CREATE INDEX job_state ON job (sweep_id, state);
+
+CREATE TABLE history (
+    run_id         INTEGER NOT NULL REFERENCES run (id),
+    step           INTEGER NOT NULL,          -- updates done
+    epoch          INTEGER NOT NULL,          -- completed epochs
+    train_accuracy REAL    NOT NULL,
+    train_loss     REAL    NOT NULL,
+    valid_accuracy REAL,                      -- NULL without valid_rows
+    valid_loss     REAL,
+    test_accuracy  REAL    NOT NULL,
+    test_loss      REAL    NOT NULL,
+    state_hash     TEXT    NOT NULL,          -- of parameters and moments
+    seconds        REAL    NOT NULL,          -- of computing since step 0
+    PRIMARY KEY (run_id, step)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE checkpoint (
+    run_id  INTEGER NOT NULL REFERENCES run (id),
+    step    INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    file    TEXT    NOT NULL,                 -- within the run's folder
+    bytes   INTEGER NOT NULL,
+    hash    TEXT    NOT NULL,
+    PRIMARY KEY (run_id, step, attempt)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE attempt (
+    id         INTEGER PRIMARY KEY,
+    job_id     INTEGER NOT NULL REFERENCES job (id),
+    number     INTEGER NOT NULL,              -- of this job, from 1
+    device     TEXT    NOT NULL,
+    pid        INTEGER,
+    started_at REAL    NOT NULL,
+    ended_at   REAL,
+    outcome    TEXT,                          -- NULL while it runs
+    message    TEXT
+) STRICT;
+CREATE INDEX attempt_job ON attempt (job_id);
+CREATE INDEX attempt_open ON attempt (job_id) WHERE ended_at IS NULL;
+
+CREATE TABLE event (
+    id       INTEGER PRIMARY KEY,
+    at       REAL    NOT NULL,
+    kind     TEXT    NOT NULL,
+    sweep_id INTEGER,
+    job_id   INTEGER,
+    text     TEXT
+) STRICT;

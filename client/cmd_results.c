@@ -1,0 +1,159 @@
+/* cmd_results.c: how jobs ended, one by one or as statistics over the rest. */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/command.h"
+#include "client/exits.h"
+#include "client/listing.h"
+
+// clang-format off
+/* X(key, heading, unit, format, in the table) */
+#define METRICS(X)                                                             \
+    X(final_test_accuracy,  "final test accuracy",  " %", PERCENT, true)       \
+    X(peak_test_accuracy,   "peak test accuracy",   " %", PERCENT, true)       \
+    X(final_valid_accuracy, "final valid accuracy", " %", PERCENT, false)      \
+    X(peak_valid_accuracy,  "peak valid accuracy",  " %", PERCENT, false)      \
+    X(final_train_accuracy, "final train accuracy", " %", PERCENT, true)       \
+    X(peak_train_accuracy,  "peak train accuracy",  " %", PERCENT, false)      \
+    X(final_test_loss,      "final test loss",      "",   NUMBER,  false)
+// clang-format on
+
+#define METRIC_COLUMN(key, heading, unit, format, in_table)                    \
+    {#key, heading unit, COLUMN_##format, in_table},
+#define METRIC_PAIR(key, heading, unit, format, in_table)                      \
+    {#key "_mean", heading unit " mean", COLUMN_##format, in_table},           \
+        {#key "_sd", "sd" unit, COLUMN_##format, in_table},
+
+static const struct column job_columns[] = {
+    {"job", NULL, COLUMN_NUMBER, true},
+    {"state", NULL, COLUMN_STATE, true},
+};
+static const struct column job_rest[] = {
+    {"epoch", NULL, COLUMN_NUMBER, true},
+    METRICS(METRIC_COLUMN){"diverged_epoch", "diverged in epoch", COLUMN_NUMBER,
+                           false},
+};
+static const struct column group_rest[] = {
+    {"n", NULL, COLUMN_NUMBER, true},
+    {"failed", NULL, COLUMN_NUMBER, true},
+    {"unfinished", NULL, COLUMN_NUMBER, true},
+    METRICS(METRIC_PAIR)};
+
+#define ADD(columns, array)                                                    \
+    columns_add(columns, array, (int)(sizeof(array) / sizeof *(array)))
+
+struct pages {
+    struct output *output;
+    const struct cJSON *by; /* NULL: a row per job */
+    struct columns columns;
+};
+
+static bool has_number(const struct cJSON *rows, const char *key)
+{
+    const struct cJSON *row;
+    cJSON_ArrayForEach(row, rows)
+    {
+        if (cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(row, key)))
+            return true;
+    }
+    return false;
+}
+
+/* Validation and divergence have columns where there is any. */
+static void show_where_there_is(struct columns *columns,
+                                const struct cJSON *rows)
+{
+    static const char *const parts[] = {"final_valid", "peak_valid",
+                                        "diverged"};
+    for (int i = 0; i < columns->count; i++)
+        for (size_t k = 0; k < sizeof parts / sizeof *parts; k++) {
+            struct column *column = &columns->column[i];
+            if (strncmp(column->key, parts[k], strlen(parts[k])) == 0)
+                column->in_table = has_number(rows, column->key);
+        }
+}
+
+static void begin(struct pages *pages, const struct cJSON *page)
+{
+    struct columns *columns = &pages->columns;
+    if (pages->by != NULL) {
+        columns_add_varying(columns, pages->by);
+        ADD(columns, group_rest);
+    } else {
+        ADD(columns, job_columns);
+        columns_add_varying(columns,
+                            cJSON_GetObjectItemCaseSensitive(page, "varying"));
+        ADD(columns, job_rest);
+    }
+    show_where_there_is(columns,
+                        cJSON_GetObjectItemCaseSensitive(page, "rows"));
+    output_begin(pages->output, columns->column, columns->count);
+}
+
+static bool show_page(void *user, const struct cJSON *page, struct error *error)
+{
+    struct pages *pages = user;
+    (void)error;
+    if (pages->columns.count == 0)
+        begin(pages, page);
+    output_rows(pages->output, cJSON_GetObjectItemCaseSensitive(page, "rows"));
+    return true;
+}
+
+static int ask(struct client *client, const struct cJSON *by,
+               struct error *error)
+{
+    struct connection connection;
+    struct pages pages = {.output = &client->output, .by = by};
+    struct listing listing = {
+        .method = "results",
+        .rows = "rows",
+        .limit = options_integer(&client->options, "limit", 0),
+        .params = params_of_target(client_target(client)),
+    };
+    if (by != NULL)
+        cJSON_AddItemToObject(listing.params, "by", cJSON_Duplicate(by, true));
+    bool good = connection_open(&connection, error) &&
+                listing_run(&listing, &connection, show_page, &pages, error);
+    if (pages.columns.count > 0)
+        output_end(&client->output);
+    if (good && client->output.rows == 0)
+        fputs("no jobs there\n", stderr);
+    connection_close(&connection);
+    return good ? EXIT_GOOD : -1;
+}
+
+static int run(struct client *client, struct error *error)
+{
+    const char *text = options_text(&client->options, "by");
+    struct cJSON *by = text != NULL ? list_of_settings(text, error) : NULL;
+    if (text != NULL && by == NULL)
+        return -1;
+    int status = ask(client, by, error);
+    cJSON_Delete(by);
+    return status;
+}
+
+static const struct option options[] = {
+    {"by", 0, OPTION_TEXT, "SETTINGS",
+     "mean, sd and n for each combination; '' for all jobs together"},
+    {"limit", 'n', OPTION_INTEGER, "N", "rows at most (0: all)"},
+};
+
+const struct command command_results = {
+    .name = "results",
+    .synopsis = "[TARGET] [--by SETTING,SETTING]",
+    .summary = "list final and peak accuracies of jobs",
+    .details =
+        "final: at the job's last epoch.  peak test accuracy: the maximum of\n"
+        "the test accuracy over the job's evaluations, chosen by itself, and "
+        "so\n"
+        "for train and valid.  With --by, mean and standard deviation (n - 1)\n"
+        "over everything else, such as the seeds; n counts the jobs that are\n"
+        "done, each training once.\n\n"
+        "  gaitctl results last --by algorithm,learning_rate\n",
+    .options = OPTION_TABLE(options),
+    .words_most = 1,
+    .run = run,
+};

@@ -1,0 +1,83 @@
+/* cmd_shutdown.c: stops the daemon, and returns when it has gone. */
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "client/command.h"
+#include "client/connection.h"
+#include "client/exits.h"
+#include "client/watcher.h"
+
+static const struct column columns[] = {
+    {"running", NULL, COLUMN_NUMBER, true},
+};
+
+/* The connection ends when the daemon does. */
+static int wait_for_end(struct connection *connection, double timeout_s,
+                        struct error *error)
+{
+    double deadline = monotonic_seconds() + timeout_s;
+    for (;;) {
+        struct cJSON *message;
+        double left = fmax((deadline - monotonic_seconds()) * 1000, 0);
+        int timeout_ms = left < INT32_MAX ? (int)ceil(left) : -1;
+        enum heard heard =
+            connection_hear(connection, -1, timeout_ms, &message, error);
+        cJSON_Delete(message);
+        if (heard == HEARD_END)
+            return EXIT_GOOD;
+        if (heard == HEARD_TIMEOUT)
+            return EXIT_TIMEOUT;
+        if (heard == HEARD_ERROR)
+            return -1;
+    }
+}
+
+static int stop(struct client *client, struct connection *connection,
+                struct error *error)
+{
+    double timeout_s = options_real(&client->options, "timeout", INFINITY);
+    struct cJSON *answer =
+        connection_request(connection, "shutdown", NULL, error);
+    if (answer == NULL)
+        return -1;
+    int64_t count = json_integer_or(answer, "running", 0);
+    if (client->output.format != OUTPUT_TABLE)
+        output_object(&client->output, answer, columns,
+                      sizeof columns / sizeof *columns);
+    cJSON_Delete(answer);
+    if (count > 0)
+        fprintf(stderr, "gaitd is stopping; %lld running job%s first\n",
+                (long long)count, count == 1 ? " checkpoints" : "s checkpoint");
+    int status = wait_for_end(connection, timeout_s, error);
+    if (status == EXIT_GOOD)
+        fputs("gaitd has stopped\n", stderr);
+    if (status == EXIT_TIMEOUT)
+        fprintf(stderr, "gaitctl: gaitd is still stopping after %g s\n",
+                timeout_s);
+    return status;
+}
+
+static int run(struct client *client, struct error *error)
+{
+    struct connection connection;
+    int status = -1;
+    if (connection_open(&connection, error))
+        status = stop(client, &connection, error);
+    connection_close(&connection);
+    return status;
+}
+
+static const struct option options[] = {
+    {"timeout", 0, OPTION_SECONDS, "SECONDS", "then exit 124"},
+};
+
+const struct command command_shutdown = {
+    .name = "shutdown",
+    .synopsis = "[--timeout SECONDS]",
+    .summary = "stop the daemon; queued jobs wait for its return",
+    .details = "Running jobs checkpoint and go on when gaitd is started "
+               "again.\n",
+    .options = OPTION_TABLE(options),
+    .run = run,
+};

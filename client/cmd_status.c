@@ -1,0 +1,104 @@
+/* cmd_status.c: how the daemon is, and what its slots do. */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+
+#include "client/command.h"
+#include "client/connection.h"
+#include "client/exits.h"
+#include "client/text.h"
+#include "schema/job.h"
+
+static const struct column columns[] = {
+    {"version", "gaitd", COLUMN_TEXT, true},
+    {"pid", NULL, COLUMN_NUMBER, true},
+    {"started_at", "started", COLUMN_TIME, true},
+    {"socket", NULL, COLUMN_TEXT, true},
+    {"state_dir", "state folder", COLUMN_TEXT, true},
+    {"disk", NULL, COLUMN_TEXT, true},
+    {"sweeps", NULL, COLUMN_NUMBER, true},
+    {"jobs", NULL, COLUMN_TEXT, true},
+};
+
+static const struct column slot_columns[] = {
+    {"slot", NULL, COLUMN_NUMBER, true},
+    {"device", NULL, COLUMN_TEXT, true},
+    {"device_class", "device class", COLUMN_TEXT, false},
+    {"worker_pid", "worker", COLUMN_NUMBER, true},
+    {"job", NULL, COLUMN_NUMBER, true},
+    {"label", NULL, COLUMN_TEXT, true},
+    {"epoch", NULL, COLUMN_NUMBER, true},
+    {"nb_epochs", "of", COLUMN_NUMBER, true},
+    {"step", NULL, COLUMN_NUMBER, true},
+    {"steps", "of", COLUMN_NUMBER, true},
+    {"steps_per_second", "steps/s", COLUMN_NUMBER, true},
+};
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
+
+/* "3 queued, 1 running" */
+static void print_counts(char *text, size_t bytes, const struct cJSON *counts)
+{
+    size_t used = 0;
+    snprintf(text, bytes, "none yet");
+    for (int i = 0; i < JOB_STATE_COUNT && used < bytes; i++) {
+        const char *state = job_state_name((enum job_state)i);
+        int64_t count = json_integer_or(counts, state, 0);
+        if (count > 0)
+            used +=
+                (size_t)snprintf(text + used, bytes - used, "%s%lld %s",
+                                 used > 0 ? ", " : "", (long long)count, state);
+    }
+}
+
+static void show_slots(struct output *output, const struct cJSON *status)
+{
+    output_begin(output, slot_columns, COUNT(slot_columns));
+    output_rows(output, cJSON_GetObjectItemCaseSensitive(status, "slots"));
+    output_end(output);
+}
+
+static void show_table(struct output *output, const struct cJSON *status)
+{
+    char text[256];
+    struct cJSON *shown = cJSON_Duplicate(status, true);
+    snprintf(text, sizeof text, "%.1f GiB free",
+             json_real_or(status, "bytes_free", 0) / (1 << 30));
+    cJSON_AddStringToObject(shown, "disk", text);
+    print_counts(text, sizeof text,
+                 cJSON_GetObjectItemCaseSensitive(status, "counts"));
+    cJSON_AddStringToObject(shown, "jobs", text);
+    output_object(output, shown, columns, COUNT(columns));
+    cJSON_Delete(shown);
+    fputc('\n', output->file);
+    show_slots(output, status);
+}
+
+static int run(struct client *client, struct error *error)
+{
+    struct connection connection;
+    struct output *output = &client->output;
+    struct cJSON *status = NULL;
+    if (connection_open(&connection, error))
+        status = connection_request(&connection, "status", NULL, error);
+    connection_close(&connection);
+    if (status == NULL)
+        return -1;
+    if (output->format == OUTPUT_TABLE)
+        show_table(output, status);
+    else if (output->format == OUTPUT_CSV)
+        show_slots(output, status);
+    else if (output->format == OUTPUT_JSON)
+        output_json(output, status);
+    else
+        output_line(output, status);
+    cJSON_Delete(status);
+    return EXIT_GOOD;
+}
+
+const struct command command_status = {
+    .name = "status",
+    .synopsis = "",
+    .summary = "show the daemon, its queue and its slots",
+    .details = "As csv: the slots only.\n",
+    .run = run,
+};

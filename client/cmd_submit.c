@@ -1,0 +1,299 @@
+/* cmd_submit.c: hands a spec to gaitd, and may stay to see it through. */
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/board.h"
+#include "client/command.h"
+#include "client/connection.h"
+#include "client/exits.h"
+#include "client/listing.h"
+#include "client/submission.h"
+#include "client/text.h"
+#include "client/watcher.h"
+
+static const struct column reply_columns[] = {
+    {"sweep_id", NULL, COLUMN_NUMBER, true},
+    {"name", NULL, COLUMN_TEXT, true},
+    {"owner", NULL, COLUMN_TEXT, true},
+    {"job_count", NULL, COLUMN_NUMBER, true},
+    {"first_job", NULL, COLUMN_NUMBER, true},
+    {"last_job", NULL, COLUMN_NUMBER, true},
+    {"is_existing", NULL, COLUMN_TEXT, true},
+    {"new", NULL, COLUMN_NUMBER, true},
+    {"continued", NULL, COLUMN_NUMBER, true},
+    {"done", NULL, COLUMN_NUMBER, true},
+    {"submitted_at", NULL, COLUMN_TIME, true},
+};
+
+static struct cJSON *make_spec(const struct client *client, struct error *error)
+{
+    const struct options *o = &client->options;
+    if (o->word_count == 0 && o->setting_count == 0) {
+        error_set(error, ERROR_PARAMS,
+                  "nothing to submit: give a spec file, \"-\" for stdin, or "
+                  "settings as flags; usage: gaitctl %s %s",
+                  client->command->name, client->command->synopsis);
+        return NULL;
+    }
+    struct cJSON *spec = o->word_count > 0 ? submission_read(o->words[0], error)
+                                           : cJSON_CreateObject();
+    if (spec != NULL && !submission_apply(spec, o->settings, o->setting_count,
+                                          options_text(o, "name"), error)) {
+        cJSON_Delete(spec);
+        return NULL;
+    }
+    return spec;
+}
+
+static struct cJSON *make_params(const struct client *client,
+                                 struct error *error)
+{
+    char id[REQUEST_ID_BYTES];
+    struct cJSON *spec = make_spec(client, error);
+    if (spec == NULL)
+        return NULL;
+    if (!submission_request_id(id, error)) {
+        cJSON_Delete(spec);
+        return NULL;
+    }
+    struct cJSON *params = cJSON_CreateObject();
+    cJSON_AddItemToObject(params, "spec", spec);
+    cJSON_AddStringToObject(params, "request_id", id);
+    if (options_is(&client->options, "dry-run"))
+        cJSON_AddTrueToObject(params, "dry_run");
+    return params;
+}
+
+static void say_faults(const struct cJSON *data)
+{
+    const struct cJSON *fault;
+    cJSON_ArrayForEach(fault, cJSON_GetObjectItemCaseSensitive(data, "faults"))
+    {
+        char *where = text_cleaned(json_text_or(fault, "where", ""));
+        char *text = text_cleaned(json_text_or(fault, "text", ""));
+        fprintf(stderr, "  %s%s%s\n", where, *where != '\0' ? ": " : "", text);
+        free(where);
+        free(text);
+    }
+}
+
+static struct cJSON *ask_once(const struct cJSON *params, bool *is_broken,
+                              struct error *error)
+{
+    struct connection connection;
+    struct cJSON *reply = NULL;
+    if (connection_open(&connection, error))
+        reply = connection_request(&connection, "submit",
+                                   cJSON_Duplicate(params, true), error);
+    if (reply == NULL && error->code == ERROR_SPEC) {
+        exit_report(error);
+        say_faults(connection.error_data);
+    }
+    *is_broken = connection.is_broken;
+    connection_close(&connection);
+    return reply;
+}
+
+/* A connection that broke before the answer leaves open whether the sweep was
+ * stored.  Asking again with the same request id stores it once. */
+static struct cJSON *ask(const struct cJSON *params, struct error *error)
+{
+    bool is_broken;
+    struct cJSON *reply = ask_once(params, &is_broken, error);
+    if (!is_broken)
+        return reply;
+    reply = ask_once(params, &is_broken, error);
+    if (reply == NULL && error->code == ERROR_UNREACHABLE)
+        error_prefix(error, "gaitd went away, the sweep may be stored or not");
+    return reply;
+}
+
+static void say_counts(const struct cJSON *reply)
+{
+    static const char *const members[] = {"new", "continued", "done"};
+    const char *before = " (";
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        int64_t count = json_integer_or(reply, members[i], 0);
+        if (count == 0)
+            continue;
+        fprintf(stderr, "%s%lld %s", before, (long long)count, members[i]);
+        before = ", ";
+    }
+    fputs(*before == ',' ? ")" : "", stderr);
+}
+
+static void say_notes(const struct cJSON *notes)
+{
+    const struct cJSON *note;
+    cJSON_ArrayForEach(note, notes)
+    {
+        if (!cJSON_IsString(note))
+            continue;
+        char *text = text_cleaned(note->valuestring);
+        fprintf(stderr, "note: %s\n", text);
+        free(text);
+    }
+}
+
+static void say_reply(const struct cJSON *reply, const char *name,
+                      bool is_dry_run, bool is_followed)
+{
+    int64_t count = json_integer_or(reply, "job_count", 0);
+    if (*name != '\0')
+        fprintf(stderr, "sweep \"%s\"", name);
+    else
+        fputs("sweep without a name", stderr);
+    if (json_boolean_or(reply, "is_existing", false))
+        fputs(" exists already", stderr);
+    fprintf(stderr, ": %lld job%s", (long long)count, count == 1 ? "" : "s");
+    say_counts(reply);
+    if (is_dry_run)
+        fputs("; not submitted", stderr);
+    else if (!is_followed)
+        fprintf(stderr, "; watch with: gaitctl watch %s", name);
+    fputc('\n', stderr);
+    say_notes(cJSON_GetObjectItemCaseSensitive(reply, "notes"));
+}
+
+/* The settings that differ among the jobs of an expansion. */
+static struct cJSON *varying_in(const struct cJSON *jobs)
+{
+    struct cJSON *varying = cJSON_CreateArray();
+    for (int i = 0; i < setting_count; i++) {
+        const char *name = setting_table[i].name;
+        const struct cJSON *job, *first = NULL;
+        bool varies = false;
+        cJSON_ArrayForEach(job, jobs)
+        {
+            const struct cJSON *value =
+                cJSON_GetObjectItemCaseSensitive(job, name);
+            first = first != NULL ? first : value;
+            varies = varies || !cJSON_Compare(first, value, true);
+        }
+        if (varies)
+            cJSON_AddItemToArray(varying, cJSON_CreateString(name));
+    }
+    return varying;
+}
+
+/* Only what varies is worth a column; of one job, everything is. */
+static void show_expansion(struct output *output, const struct cJSON *reply)
+{
+    const struct cJSON *jobs = cJSON_GetObjectItemCaseSensitive(reply, "jobs");
+    struct cJSON *varying = varying_in(jobs);
+    const struct column epochs = {"nb_epochs", "nb_epochs", COLUMN_NUMBER,
+                                  varying->child == NULL ||
+                                      list_has(varying, "nb_epochs")};
+    struct columns columns = {0};
+    columns_add_settings(&columns, varying);
+    columns_add(&columns, &epochs, 1);
+    if (cJSON_GetArraySize(jobs) == 1 && output->format == OUTPUT_TABLE) {
+        for (int i = 0; i < columns.count; i++)
+            columns.column[i].in_table = true;
+        output_object(output, jobs->child, columns.column, columns.count);
+    } else {
+        output_begin(output, columns.column, columns.count);
+        output_rows(output, jobs);
+        output_end(output);
+    }
+    int64_t count = json_integer_or(reply, "job_count", 0);
+    if (count > cJSON_GetArraySize(jobs))
+        fprintf(stderr, "the first %d of %lld jobs\n", cJSON_GetArraySize(jobs),
+                (long long)count);
+    cJSON_Delete(varying);
+}
+
+static void show_reply(struct output *output, const struct cJSON *reply,
+                       const char *name)
+{
+    if (output->format == OUTPUT_TABLE)
+        fprintf(output->file, "%s\n", name);
+    else
+        output_object(output, reply, reply_columns,
+                      (int)(sizeof reply_columns / sizeof *reply_columns));
+    fflush(output->file);
+}
+
+static int stay(struct client *client, const char *name, struct error *error)
+{
+    struct board board;
+    struct watch_view view;
+    struct watcher watcher;
+    bool is_followed = options_is(&client->options, "follow");
+    int status = -1;
+    if (watcher_open(&watcher, name,
+                     options_real(&client->options, "timeout", INFINITY),
+                     error)) {
+        if (is_followed)
+            board_init(&board, &client->output, &view);
+        status = watcher_run(&watcher, is_followed ? &view : NULL, error);
+    }
+    watcher_close(&watcher);
+    return status;
+}
+
+static int finish(struct client *client, const struct cJSON *reply,
+                  struct error *error)
+{
+    char name[SPEC_NAME_BYTES];
+    const struct options *o = &client->options;
+    bool is_dry_run = options_is(o, "dry-run");
+    bool is_followed = options_is(o, "follow");
+    text_clean(name, sizeof name, json_text_or(reply, "name", ""));
+    say_reply(reply, name, is_dry_run, is_followed);
+    if (is_dry_run && client->output.format == OUTPUT_JSON) {
+        output_json(&client->output, reply);
+        return EXIT_GOOD;
+    }
+    if (is_dry_run) {
+        show_expansion(&client->output, reply);
+        return EXIT_GOOD;
+    }
+    /* What follows on stdout is then the events. */
+    if (!is_followed)
+        show_reply(&client->output, reply, name);
+    return is_followed || options_is(o, "wait") ? stay(client, name, error)
+                                                : EXIT_GOOD;
+}
+
+static int run(struct client *client, struct error *error)
+{
+    struct cJSON *params = make_params(client, error);
+    if (params == NULL)
+        return -1;
+    struct cJSON *reply = ask(params, error);
+    cJSON_Delete(params);
+    if (reply == NULL) /* a refused spec has been told with its faults */
+        return error->code == ERROR_SPEC ? EXIT_USAGE : -1;
+    int status = finish(client, reply, error);
+    cJSON_Delete(reply);
+    return status;
+}
+
+static const struct option options[] = {
+    {"name", 0, OPTION_TEXT, "NAME", "of the sweep, unique"},
+    {"wait", 0, OPTION_BOOLEAN, NULL, "until every job is final"},
+    {"follow", 0, OPTION_BOOLEAN, NULL, "watch it until every job is final"},
+    {"dry-run", 0, OPTION_BOOLEAN, NULL, "check and expand, store nothing"},
+    {"timeout", 0, OPTION_SECONDS, "SECONDS",
+     "of --wait and --follow: then exit 124"},
+};
+
+const struct command command_submit = {
+    .name = "submit",
+    .synopsis = "[SPEC.json|-] [--SETTING=VALUE ...] [--name NAME]",
+    .summary = "train the jobs of a spec file, of flags, or of both",
+    .details =
+        "A flag takes one value, a list (BP,GAIT), a range of whole numbers\n"
+        "(1..5, 1..401:100), or values evenly spaced (1e-5..1e-3:log:5,\n"
+        "0..1:linear:11); every combination of the values is a job.  Flags "
+        "win\n"
+        "over the file.  Prints the sweep's name.\n\n"
+        "  gaitctl submit --algorithm=BP,GAIT --seed=1..5 --nb_epochs=3\n",
+    .options = OPTION_TABLE(options),
+    .has_settings = true,
+    .words_most = 1,
+    .run = run,
+};

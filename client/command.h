@@ -1,0 +1,54 @@
+/* command.h: what a command of gaitctl is.
+ *
+ * A command is one file, cmd_<name>.c, that holds its function and its entry
+ * `command_<name>`; COMMANDS lists them.  Usage, help and flag parsing follow
+ * from the entry.
+ */
+#ifndef CLIENT_COMMAND_H
+#define CLIENT_COMMAND_H
+
+#include "client/options.h"
+#include "client/output.h"
+#include "client/style.h"
+#include "schema/error.h"
+
+/* X(name), in the order of the usage. */
+#define COMMANDS(X)                                                            \
+    X(submit)                                                                  \
+    X(list)                                                                    \
+    X(show)                                                                    \
+    X(watch)                                                                   \
+    X(wait) X(cancel) X(history) X(results) X(plot) X(status) X(shutdown)
+
+/* What a command works with.  Data goes to `output` (stdout), talk to stderr.
+ */
+struct client {
+    const struct command *command;
+    struct options options;
+    struct output output;
+    struct style err; /* of stderr */
+};
+
+struct command {
+    const char *name;
+    const char *synopsis; /* the words after the name */
+    const char *summary;  /* one line, lower case */
+    const char *details;  /* paragraphs of the help, ending in a newline */
+    struct option_table options;
+    bool has_settings; /* every setting is a flag */
+    int words_least, words_most;
+    /* Returns the exit status, or -1 with `error` filled: the caller prints
+     * it and exits by its code (exits.h). */
+    int (*run)(struct client *client, struct error *error);
+};
+
+#define COMMAND_DECLARE(name) extern const struct command command_##name;
+COMMANDS(COMMAND_DECLARE)
+
+/* The command's first word, or "last": the sweep that one submitted last. */
+static inline const char *client_target(const struct client *client)
+{
+    return client->options.word_count > 0 ? client->options.words[0] : "last";
+}
+
+#endif

@@ -1,0 +1,15 @@
+/* help.h: usage and help, made from the tables of commands and settings. */
+#ifndef CLIENT_HELP_H
+#define CLIENT_HELP_H
+
+#include <stdio.h>
+
+#include "client/command.h"
+
+/* `commands` ends with NULL. */
+void help_usage(FILE *file, const struct command *const *commands);
+
+void help_command(FILE *file, const struct command *command,
+                  const struct option_table *common);
+
+#endif

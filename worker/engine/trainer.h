@@ -48,7 +48,7 @@ struct evaluation {
 
 /* Both are called on the thread that runs the trainer.  `on_step` is called
  * after every batch and between the chunks of an evaluation; returning true
- * stops the run there, in a state that can be exported. */
+ * stops the run there, in a state that can be exported.  Either may be NULL. */
 struct trainer_hooks {
     void *user;
     void (*on_row)(void *user, const struct evaluation *row);
@@ -64,7 +64,9 @@ void trainer_free(struct trainer *trainer);
 
 /* Trains on to the end of epoch `to_epoch`, evaluating on the way (before
  * training, within epochs by eval_every, at each epoch's end).  False:
- * ERROR_STOPPED by on_step; ERROR_DIVERGED, with epoch and layer in the text. */
+ * ERROR_STOPPED by on_step; ERROR_DIVERGED, with the epoch (counted from 1: the
+ * first that is missing) and the layer (as its tensors are named) in the text,
+ * at the update that trainer_step then gives; ERROR_MEMORY. */
 bool trainer_run(struct trainer *trainer, int64_t to_epoch,
                  const struct trainer_hooks *hooks, struct error *error);
 

@@ -1,0 +1,132 @@
+/* worker_engine_fixture.h: a network at given weights, for the engine's tests.
+ *
+ * Everything goes in and comes out as doubles, in either precision.
+ */
+#ifndef WORKER_ENGINE_FIXTURE_H
+#define WORKER_ENGINE_FIXTURE_H
+
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h> /* needs those before it */
+// clang-format on
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/engine/backend_cpu.h"
+#include "worker/engine/evaluator.h"
+#include "worker/engine/network.h"
+#include "worker/engine/step.h"
+
+struct model {
+    struct backend *backend;
+    struct network network;
+    struct step step;
+    struct evaluator evaluator;
+    void *memory;
+};
+
+static inline void model_place(struct model *model, struct layout *layout)
+{
+    network_place(&model->network, layout);
+    step_place(&model->step, layout);
+    evaluator_place(&model->evaluator, layout);
+}
+
+/* A model of these layers, with all weights and biases zero. */
+static inline void model_open(struct model *model,
+                              const struct settings *settings,
+                              const int *widths, int depth)
+{
+    struct error error;
+    const struct rule *rule = rule_find(settings->algorithm);
+    assert_non_null(rule);
+    model->backend = backend_cpu_open(settings->precision, 1, &error);
+    assert_non_null(model->backend);
+    network_init(&model->network, model->backend, widths, depth,
+                 (int)settings->batch_size, settings->linear);
+    step_init(&model->step, &model->network, rule, settings);
+    evaluator_init(&model->evaluator, &model->network);
+    struct layout layout = {.element_bytes = model->backend->element_bytes};
+    model_place(model, &layout);
+    model->memory =
+        model->backend->allocate(model->backend, layout.bytes, &error);
+    assert_non_null(model->memory);
+    layout = (struct layout){layout.element_bytes, model->memory, 0};
+    model_place(model, &layout);
+}
+
+static inline void model_close(struct model *model)
+{
+    model->backend->release(model->backend, model->memory);
+    model->backend->close(model->backend);
+}
+
+static inline size_t matrix_size(struct matrix matrix)
+{
+    return (size_t)matrix.rows * (size_t)matrix.cols;
+}
+
+/* A matrix as doubles, row-major; the caller frees. */
+static inline double *matrix_doubles(struct model *model, struct matrix matrix)
+{
+    struct backend *backend = model->backend;
+    size_t element = backend->element_bytes;
+    size_t span = ((size_t)(matrix.rows - 1) * (size_t)matrix.stride +
+                   (size_t)matrix.cols);
+    double *doubles = calloc(matrix_size(matrix), sizeof *doubles);
+    char *raw = malloc(span * element);
+    assert_non_null(doubles);
+    assert_non_null(raw);
+    backend->copy_out(backend, raw, matrix.values, span * element);
+    for (int i = 0; i < matrix.rows; i++)
+        for (int j = 0; j < matrix.cols; j++) {
+            size_t at = (size_t)i * (size_t)matrix.stride + (size_t)j;
+            doubles[(size_t)i * (size_t)matrix.cols + (size_t)j] =
+                element == 4 ? (double)((float *)(void *)raw)[at]
+                             : ((double *)(void *)raw)[at];
+        }
+    free(raw);
+    return doubles;
+}
+
+static inline double norm(const double *values, size_t count)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < count; i++)
+        sum += values[i] * values[i];
+    return sqrt(sum);
+}
+
+static inline double distance(const double *a, const double *b, size_t count)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < count; i++)
+        sum += (a[i] - b[i]) * (a[i] - b[i]);
+    return sqrt(sum);
+}
+
+/* Fails, saying by how much, unless |got - expected| <= bound.  NaN fails. */
+#define assert_within(got, expected, bound)                                    \
+    do {                                                                       \
+        double got_ = (got), expected_ = (expected), bound_ = (bound);         \
+        if (!(fabs(got_ - expected_) <= bound_))                               \
+            fail_msg("%s is %.17g, expected %.17g within %g (off by %g)",      \
+                     #got, got_, expected_, bound_, fabs(got_ - expected_));   \
+    } while (0)
+
+/* The same in the Frobenius norm, for `count` values. */
+#define assert_near(what, got, expected, count, bound)                         \
+    do {                                                                       \
+        double off_ = distance(got, expected, count), bound_ = (bound);        \
+        if (!(off_ <= bound_))                                                 \
+            fail_msg("%s: off by %g in norm, expected at most %g (norm %g)",   \
+                     what, off_, bound_, norm(expected, count));               \
+    } while (0)
+
+#endif

@@ -1,0 +1,409 @@
+/* trainer.c: a run, from settings and data to rows.
+ *
+ * What is in memory between two batches is the network, its moments, and three
+ * numbers (struct progress); everything else follows from settings and data.
+ * A step whose evaluation is due and was not finished has
+ * evaluated_step < step, so a restored trainer evaluates before it goes on.
+ */
+#include "worker/engine/trainer.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "worker/engine/backend_cpu.h"
+#include "worker/engine/evaluator.h"
+#include "worker/engine/network.h"
+#include "worker/engine/order.h"
+#include "worker/engine/snapshot.h"
+#include "worker/engine/step.h"
+#include "worker/engine/vector.h"
+
+struct trainer {
+    struct settings settings;
+    struct source train, test; /* borrowed rows */
+    int64_t train_rows, valid_rows, valid_first, test_rows;
+    int64_t steps_per_epoch;
+
+    struct backend *backend;
+    void *memory; /* of all matrices below */
+    struct network network;
+    struct step step;
+    struct evaluator evaluator;
+    struct snapshot snapshot;
+    int32_t *order;      /* train_rows, with shuffle */
+    int64_t order_epoch; /* what `order` is for, -1 before any */
+
+    struct progress progress;
+};
+
+/* One trainer_run, as its evaluations see it. */
+struct running {
+    struct trainer *trainer;
+    const struct trainer_hooks *hooks;
+    double started_at; /* so that now - started_at is progress.seconds */
+};
+
+/* --- making -------------------------------------------------------------- */
+
+static VECTORISED uint8_t largest_byte(const uint8_t *bytes, int64_t count)
+{
+    uint8_t largest = 0;
+    for (int64_t i = 0; i < count; i++)
+        largest = bytes[i] > largest ? bytes[i] : largest;
+    return largest;
+}
+
+static bool check_labels(const char *set, const struct row_set *rows,
+                         struct error *error)
+{
+    int largest = largest_byte(rows->labels, rows->rows);
+    return largest < CLASSES ||
+           error_set(error, ERROR_SPEC,
+                     "the %s set has a label %d, expected 0 to %d", set,
+                     largest, CLASSES - 1);
+}
+
+/* Pixels are scaled by the training set's largest, in both sets. */
+static void choose_rows(struct trainer *trainer, const struct data *data)
+{
+    struct dataset_shape shape = {
+        .train_rows = data->train.rows,
+        .test_rows = data->test.rows,
+        .width = data->width,
+    };
+    int largest = largest_byte(data->train.pixels,
+                               data->train.rows * (int64_t)data->width);
+    double scale = largest ? largest : 1.0;
+    trainer->train = (struct source){data->train.pixels, data->train.labels,
+                                     data->width, scale};
+    trainer->test = (struct source){data->test.pixels, data->test.labels,
+                                    data->width, scale};
+    trainer->train_rows = settings_train_rows(&trainer->settings, &shape);
+    trainer->test_rows = settings_test_rows(&trainer->settings, &shape);
+    trainer->valid_rows = trainer->settings.valid_rows;
+    trainer->valid_first = data->train.rows - trainer->valid_rows;
+    trainer->steps_per_epoch =
+        trainer->train_rows / trainer->settings.batch_size;
+}
+
+/* What settings_check promises, and memory safety rests on. */
+static bool check_rows(const struct trainer *trainer, const struct data *data,
+                       struct error *error)
+{
+    int64_t held_out = trainer->valid_rows, trained = trainer->train_rows;
+    if (held_out > data->train.rows || trained > data->train.rows - held_out)
+        return error_set(error, ERROR_SPEC,
+                         "%" PRId64 " training and %" PRId64
+                         " validation rows, but there are only %" PRId64,
+                         trained, held_out, data->train.rows);
+    if (trainer->test_rows > data->test.rows)
+        return error_set(error, ERROR_SPEC,
+                         "%" PRId64 " test rows, but there are only %" PRId64,
+                         trainer->test_rows, data->test.rows);
+    if (trainer->steps_per_epoch < 1)
+        return error_set(error, ERROR_SPEC,
+                         "batch_size %" PRId64 " is more than the %" PRId64
+                         " rows to train on",
+                         trainer->settings.batch_size, trained);
+    if (trained > INT32_MAX)
+        return error_set(error, ERROR_SPEC,
+                         "%" PRId64 " rows to train on, expected at most %d",
+                         trained, INT32_MAX);
+    return true;
+}
+
+static bool check_widths(const int *widths, int depth, int pixels,
+                         struct error *error)
+{
+    bool is_good =
+        depth > 0 && widths[0] <= pixels && widths[depth - 1] >= CLASSES;
+    for (int l = 1; is_good && l < depth; l++)
+        is_good = widths[l] <= widths[l - 1];
+    return is_good ||
+           error_set(error, ERROR_SPEC,
+                     "layer widths must not increase from the %d pixels of a "
+                     "row down to no less than %d",
+                     pixels, CLASSES);
+}
+
+static bool build_network(struct trainer *trainer, const struct data *data,
+                          struct error *error)
+{
+    const struct settings *settings = &trainer->settings;
+    const struct rule *rule = rule_find(settings->algorithm);
+    int widths[LAYERS_MAX];
+    int depth = settings_widths(settings, data->width, widths);
+    if (!check_widths(widths, depth, data->width, error))
+        return false;
+    if (!rule)
+        return error_set(error, ERROR_SPEC, "no learning rule \"%s\"",
+                         settings->algorithm);
+    trainer->backend =
+        backend_cpu_open(settings->precision, (int)settings->threads, error);
+    if (!trainer->backend)
+        return false;
+    network_init(&trainer->network, trainer->backend, widths, depth,
+                 (int)settings->batch_size, settings->linear);
+    step_init(&trainer->step, &trainer->network, rule, settings);
+    evaluator_init(&trainer->evaluator, &trainer->network);
+    return true;
+}
+
+static void place(struct trainer *trainer, struct layout *layout)
+{
+    network_place(&trainer->network, layout);
+    step_place(&trainer->step, layout);
+    evaluator_place(&trainer->evaluator, layout);
+}
+
+static bool allocate(struct trainer *trainer, struct error *error)
+{
+    struct backend *backend = trainer->backend;
+    struct layout count = {.element_bytes = backend->element_bytes};
+    place(trainer, &count);
+    trainer->memory = backend->allocate(backend, count.bytes, error);
+    if (!trainer->memory)
+        return false;
+    struct layout layout = {backend->element_bytes, trainer->memory, 0};
+    place(trainer, &layout);
+    snapshot_init(&trainer->snapshot, &trainer->network);
+    if (!trainer->settings.shuffle)
+        return true;
+    trainer->order = malloc((size_t)trainer->train_rows * sizeof(int32_t));
+    return trainer->order ||
+           error_set(error, ERROR_MEMORY, "no memory to shuffle rows");
+}
+
+struct trainer *trainer_new(const struct settings *settings,
+                            const struct data *data, struct error *error)
+{
+    struct trainer *trainer = calloc(1, sizeof *trainer);
+    if (!trainer) {
+        error_set(error, ERROR_MEMORY, "no memory for a trainer");
+        return NULL;
+    }
+    trainer->settings = *settings;
+    trainer->progress.evaluated_step = -1;
+    trainer->order_epoch = -1;
+    choose_rows(trainer, data);
+    bool is_orthogonal =
+        settings->orthogonal_init || settings->orthogonal_reg == 0.0;
+    if (check_rows(trainer, data, error) &&
+        check_labels("training", &data->train, error) &&
+        check_labels("test", &data->test, error) &&
+        build_network(trainer, data, error) && allocate(trainer, error) &&
+        network_start(&trainer->network, settings->seed, is_orthogonal, error))
+        return trainer;
+    trainer_free(trainer);
+    return NULL;
+}
+
+void trainer_free(struct trainer *trainer)
+{
+    if (!trainer)
+        return;
+    snapshot_release(&trainer->snapshot);
+    free(trainer->order);
+    if (trainer->backend) {
+        trainer->backend->release(trainer->backend, trainer->memory);
+        trainer->backend->close(trainer->backend);
+    }
+    free(trainer);
+}
+
+/* --- running ------------------------------------------------------------- */
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static bool is_stopped(void *user)
+{
+    struct running *running = user;
+    const struct trainer_hooks *hooks = running->hooks;
+    struct progress *progress = &running->trainer->progress;
+    progress->seconds = now() - running->started_at;
+    return hooks->on_step && hooks->on_step(hooks->user, progress->step);
+}
+
+static bool stop(const struct trainer *trainer, struct error *error)
+{
+    return error_set(error, ERROR_STOPPED, "stopped at step %" PRId64,
+                     trainer->progress.step);
+}
+
+/* The epoch an update belongs to counts from 1: the first that jobs miss. */
+static int64_t epoch_of(const struct trainer *trainer)
+{
+    return (trainer->progress.step + trainer->steps_per_epoch - 1) /
+           trainer->steps_per_epoch;
+}
+
+static bool diverge(const struct trainer *trainer, uint32_t faults, int layer,
+                    struct error *error)
+{
+    const char *what = faults & FAULT_GRADIENT ? "gradient"
+                       : faults & FAULT_MOMENT ? "moment"
+                                               : "parameter";
+    return error_set(error, ERROR_DIVERGED,
+                     "diverged in epoch %" PRId64 " (step %" PRId64
+                     "): layer %d has a %s that is not finite",
+                     epoch_of(trainer), trainer->progress.step, layer, what);
+}
+
+static bool check_loss(const struct trainer *trainer, const char *rows,
+                       int64_t count, double loss, struct error *error)
+{
+    return count == 0 || isfinite(loss) ||
+           error_set(error, ERROR_DIVERGED,
+                     "diverged in epoch %" PRId64 " (step %" PRId64
+                     "): the loss over the %s rows is not finite",
+                     epoch_of(trainer), trainer->progress.step, rows);
+}
+
+static bool is_evaluation_due(const struct trainer *trainer)
+{
+    const struct progress *progress = &trainer->progress;
+    const struct settings *settings = &trainer->settings;
+    int64_t batch = progress->step % trainer->steps_per_epoch;
+    int64_t past = batch - settings->eval_offset;
+    if (progress->evaluated_step >= progress->step)
+        return false;
+    return batch == 0 || (settings->eval_every > 0 && past > 0 &&
+                          past % settings->eval_every == 0);
+}
+
+static bool score_all(struct running *running, struct score *train,
+                      struct score *valid, struct score *test)
+{
+    struct trainer *trainer = running->trainer;
+    struct evaluator *evaluator = &trainer->evaluator;
+    return evaluator_score(evaluator, &trainer->train, 0, trainer->train_rows,
+                           is_stopped, running, train) &&
+           evaluator_score(evaluator, &trainer->train, trainer->valid_first,
+                           trainer->valid_rows, is_stopped, running, valid) &&
+           evaluator_score(evaluator, &trainer->test, 0, trainer->test_rows,
+                           is_stopped, running, test);
+}
+
+static bool evaluate(struct running *running, struct error *error)
+{
+    struct trainer *trainer = running->trainer;
+    struct score train, valid, test;
+    if (!score_all(running, &train, &valid, &test))
+        return stop(trainer, error);
+    if (!check_loss(trainer, "training", trainer->train_rows, train.loss,
+                    error) ||
+        !check_loss(trainer, "validation", trainer->valid_rows, valid.loss,
+                    error) ||
+        !check_loss(trainer, "test", trainer->test_rows, test.loss, error))
+        return false;
+    struct evaluation row = {
+        .step = trainer->progress.step,
+        .epoch = trainer->progress.step / trainer->steps_per_epoch,
+        .train_accuracy = train.accuracy,
+        .train_loss = train.loss,
+        .valid_accuracy = valid.accuracy,
+        .valid_loss = valid.loss,
+        .test_accuracy = test.accuracy,
+        .test_loss = test.loss,
+        .seconds = now() - running->started_at,
+    };
+    if (!snapshot_read(&trainer->snapshot, error) ||
+        !snapshot_hash(&trainer->snapshot, row.state_hash, error))
+        return false;
+    trainer->progress.evaluated_step = row.step;
+    if (running->hooks->on_row)
+        running->hooks->on_row(running->hooks->user, &row);
+    return true;
+}
+
+static const int32_t *order_of(struct trainer *trainer, int64_t epoch)
+{
+    if (trainer->order && trainer->order_epoch != epoch) {
+        order_shuffle(trainer->settings.seed, epoch, trainer->order,
+                      (int32_t)trainer->train_rows);
+        trainer->order_epoch = epoch;
+    }
+    return trainer->order;
+}
+
+static bool update(struct trainer *trainer, struct error *error)
+{
+    struct network *network = &trainer->network;
+    int64_t epoch = trainer->progress.step / trainer->steps_per_epoch;
+    int64_t batch = trainer->progress.step % trainer->steps_per_epoch;
+    trainer->backend->gather(
+        trainer->backend, &trainer->train, order_of(trainer, epoch),
+        batch * network->batch_rows, network->input, network->labels);
+    int layer;
+    uint32_t faults = step_run(&trainer->step, &layer);
+    trainer->progress.step++;
+    return !faults || diverge(trainer, faults, layer, error);
+}
+
+static bool run(struct running *running, int64_t to_epoch, struct error *error)
+{
+    struct trainer *trainer = running->trainer;
+    int64_t last = to_epoch * trainer->steps_per_epoch;
+    for (;;) {
+        if (trainer->progress.step > last)
+            return true;
+        if (is_evaluation_due(trainer) && !evaluate(running, error))
+            return false;
+        if (trainer->progress.step == last)
+            return true;
+        if (!update(trainer, error))
+            return false;
+        if (is_stopped(running))
+            return stop(trainer, error);
+    }
+}
+
+bool trainer_run(struct trainer *trainer, int64_t to_epoch,
+                 const struct trainer_hooks *hooks, struct error *error)
+{
+    struct running running = {trainer, hooks,
+                              now() - trainer->progress.seconds};
+    bool is_done = run(&running, to_epoch, error);
+    trainer->progress.seconds = now() - running.started_at;
+    return is_done;
+}
+
+/* --- state --------------------------------------------------------------- */
+
+int64_t trainer_step(const struct trainer *trainer)
+{
+    return trainer->progress.step;
+}
+
+int64_t trainer_steps_per_epoch(const struct trainer *trainer)
+{
+    return trainer->steps_per_epoch;
+}
+
+const struct tensor *trainer_tensors(struct trainer *trainer, int *count)
+{
+    struct error error;
+    if (!snapshot_read(&trainer->snapshot, &error))
+        return NULL;
+    *count = trainer->snapshot.count;
+    return trainer->snapshot.tensors;
+}
+
+void trainer_progress(const struct trainer *trainer, struct progress *progress)
+{
+    *progress = trainer->progress;
+}
+
+void trainer_restore(struct trainer *trainer, const struct progress *progress)
+{
+    snapshot_write(&trainer->snapshot);
+    trainer->progress = *progress;
+}

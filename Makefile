@@ -2,21 +2,26 @@
 #
 #   make            the programs, in build/
 #   make demo       a sweep over learning rules on real data, in minutes
-#   make check      every test
+#   make check      every test: make unit, make e2e
 #   make deps       install what is missing, from Debian's packages
+#                   (FOR="build demo check lint" chooses what for)
 #   make lint       warnings, static analysis, include rules
 #   make format     clang-format over the sources
+#   make bench      how fast it is; prints figures, judges nothing
 #   make install    and uninstall: PREFIX=/usr/local DESTDIR=
 #
 # SANITIZE=address,undefined (or thread) builds into a folder of its own.
+# V=1 shows whole commands.
 
 PREFIX ?= /usr/local
 CC = gcc
 PYTHON ?= /usr/bin/python3
 VERSION := 0.1.0
+FOR ?= build demo check
 
 comma := ,
 BUILD := build$(if $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))
+Q := $(if $(V),,@)
 
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wvla -Wformat=2 -Werror
@@ -25,54 +30,186 @@ SANITIZERS = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
 	-fno-sanitize-recover=all)
 # -ffp-contract=off: a * b + c rounds twice on every machine, so that element
 # loops built for several CPUs give the same bits.
-COMPILE = $(CC) -std=gnu11 $(WARNINGS) $(CFLAGS) $(SANITIZERS) -pthread \
-	-ffp-contract=off -fno-common -I. -I$(BUILD) -MMD -MP \
+FLAGS = -std=gnu11 $(WARNINGS) $(CFLAGS) $(SANITIZERS) -pthread \
+	-ffp-contract=off -fno-common -I. -I$(BUILD) \
 	-DGAITD_VERSION='"$(VERSION)"'
+COMPILE = $(CC) $(FLAGS) -MMD -MP
+LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 
 # Each folder's files, and the libraries it sees.
-schema_FILES = error settings
-daemon_FILES =
-worker_FILES =
-client_FILES =
+schema_FILES = error memory utf8 syntax json inbox message nearest faults \
+	widths setting settings axis spec key job paths
+daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd hello \
+	hub listener lock log loop_stat notice notify option process request \
+	query query_counts query_groups query_history query_list \
+	query_results query_show query_sweeps reader \
+	request_submit server store store_attempt store_dispatch store_ending \
+	store_job store_submit store_target submission tables tail target
+worker_FILES = attempt channel checkpoint dataset file hash idx import \
+	lock npz rows safetensors session task \
+	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \
+	engine/evaluator engine/initial engine/layout engine/network \
+	engine/order engine/regulariser engine/rule engine/rule_bp \
+	engine/rule_gait engine/rule_tp engine/snapshot engine/step \
+	engine/stream engine/trainer
+client_FILES = board chart cmd_cancel cmd_history cmd_list cmd_plot \
+	cmd_results cmd_show cmd_shutdown cmd_status cmd_submit cmd_wait cmd_watch \
+	connection curves exits grid help listing options output style submission \
+	table text watcher
 schema_PACKAGES = libcjson libxxhash
 daemon_PACKAGES = libuv sqlite3
 worker_PACKAGES = openblas lapacke zlib
 client_PACKAGES =
 FOLDERS = schema daemon worker client
+PROGRAMS = gaitd gait-worker gaitctl
 
-$(foreach f,$(FOLDERS),$(eval $(f)_OBJECTS = \
-	$$(addprefix $(BUILD)/$(f)/,$$(addsuffix .o,$$($(f)_FILES)))))
-packages = $(schema_PACKAGES) $($(1)_PACKAGES)
-libraries = $(shell pkg-config --libs $(call packages,$(1)) || echo pkg-config-failed) -lm
-includes = $(shell pkg-config --cflags $(call packages,$(1)) || echo pkg-config-failed)
+.PHONY: all check unit e2e demo deps lint format bench install uninstall clean FORCE
+all: $(PROGRAMS:%=$(BUILD)/%)
 
-.PHONY: all check unit e2e demo deps lint format install uninstall clean
-all: $(BUILD)/gaitd $(BUILD)/gait-worker $(BUILD)/gaitctl
+# pkg-config is asked once per folder and only when something is compiled, so
+# that `make deps` runs where there is none; a library that is not there ends
+# the build with its name.
+define folder_flags
+$(1)_OBJECTS = $$($(1)_FILES:%=$(BUILD)/$(1)/%.o)
+$(1)_CFLAGS = $$(eval $(1)_CFLAGS := $$(call pkg_config,--cflags,$(1)))$$($(1)_CFLAGS)
+$(1)_LIBS = $$(eval $(1)_LIBS := $$(call pkg_config,--libs,$(1)) -lm)$$($(1)_LIBS)
+endef
+$(foreach f,$(FOLDERS),$(eval $(call folder_flags,$(f))))
+pkg_config = $(call found,$(shell \
+	pkg-config --print-errors $(1) $(schema_PACKAGES) $($(2)_PACKAGES) 2>&1))
+found = $(if $(filter 0,$(.SHELLSTATUS)),$(1),$(error \
+	a library is missing ($(strip $(1))); `make deps` installs it))
 
-$(BUILD)/gaitd: $(BUILD)/daemon/main.o $(daemon_OBJECTS) $(schema_OBJECTS)
-	$(CC) $(CFLAGS) $(SANITIZERS) -pthread -o $@ $^ $(call libraries,daemon)
-$(BUILD)/gait-worker: $(BUILD)/worker/main.o $(worker_OBJECTS) $(schema_OBJECTS)
-	$(CC) $(CFLAGS) $(SANITIZERS) -pthread -o $@ $^ $(call libraries,worker)
-$(BUILD)/gaitctl: $(BUILD)/client/main.o $(client_OBJECTS) $(schema_OBJECTS)
-	$(CC) $(CFLAGS) $(SANITIZERS) -pthread -o $@ $^ $(call libraries,client)
+# Objects depend on the flags they were built with, programs on their list of
+# files: each is a file that changes only when its contents do.
+$(BUILD)/flags: STAMP = $(CC) $(FLAGS)
+$(BUILD)/files: STAMP = $(LINK) $(foreach f,$(FOLDERS),$($(f)_FILES) $($(f)_PACKAGES))
+$(BUILD)/flags $(BUILD)/files: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(STAMP))' | cmp -s - $@ || \
+		printf '%s\n' '$(subst ','\'',$(STAMP))' >$@
 
 define folder_rule
-$(BUILD)/$(1)/%.o: $(1)/%.c
+$(BUILD)/$(1)/%.o: $(1)/%.c $(BUILD)/flags
 	@mkdir -p $$(@D)
-	$$(COMPILE) $$(call includes,$(1)) -c -o $$@ $$<
+	$$(if $$(Q),@echo '  CC    $$<')
+	$$(Q)$$(COMPILE) $$($(1)_CFLAGS) -c -o $$@ $$<
 endef
 $(foreach f,$(FOLDERS),$(eval $(call folder_rule,$(f))))
+
+# The tables, as one C string.
+$(BUILD)/schema_sql.h: schema/schema.sql
+	@mkdir -p $(@D)
+	$(Q)sed -e 's/[\"]/\\&/g' -e 's/.*/"&\\n"/' $< >$@
+$(BUILD)/daemon/tables.o: $(BUILD)/schema_sql.h
+
+define program_rule
+$(BUILD)/$(1): $(BUILD)/$(2)/main.o $$($(2)_OBJECTS) $$(schema_OBJECTS) $(BUILD)/files
+	$$(if $$(Q),@echo '  LINK  $$@')
+	$$(Q)$$(LINK) -o $$@ $$(filter %.o,$$^) $$($(2)_LIBS)
+endef
+$(eval $(call program_rule,gaitd,daemon))
+$(eval $(call program_rule,gait-worker,worker))
+$(eval $(call program_rule,gaitctl,client))
 
 # One test program per file, named <folder>_<module>.c after what it tests.
 UNIT_TESTS = $(basename $(notdir $(wildcard tests/unit/*.c)))
 define unit_rule
-$(BUILD)/tests/$(1): tests/unit/$(1).c $$($(2)_OBJECTS) $$(schema_OBJECTS)
+$(BUILD)/tests/$(1).o: tests/unit/$(1).c $(BUILD)/flags
 	@mkdir -p $$(@D)
-	$$(COMPILE) $$(call includes,$(2)) -o $$@ $$(filter %.c,$$<) \
-		$$(filter %.o,$$(sort $$^)) $$(call libraries,$(2)) -lcmocka
+	$$(if $$(Q),@echo '  CC    $$<')
+	$$(Q)$$(COMPILE) $$($(2)_CFLAGS) -c -o $$@ $$<
+$(BUILD)/tests/$(1): $(BUILD)/tests/$(1).o $$($(2)_OBJECTS) $$(schema_OBJECTS) $(BUILD)/files
+	$$(if $$(Q),@echo '  LINK  $$@')
+	$$(Q)$$(LINK) -o $$@ $$(filter %.o,$$(sort $$^)) $$($(2)_LIBS) -lcmocka
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call unit_rule,$(t),$(firstword $(subst _, ,$(t))))))
-unit: $(addprefix $(BUILD)/tests/,$(UNIT_TESTS))
-	@for t in $^; do $$t || exit 1; done
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(foreach f,$(FOLDERS),$($(f)_OBJECTS:.o=.d) $(BUILD)/$(f)/main.d) \
+	$(UNIT_TESTS:%=$(BUILD)/tests/%.d)
+
+# Goals that people type on a fresh machine install what they need first; the
+# rest of the work is a make of its own, which sees what was installed.
+deps:
+	@PYTHON='$(PYTHON)' tests/deps $(FOR)
+AGAIN = +@$(MAKE) --no-print-directory \
+	$(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+
+demo:
+	@PYTHON='$(PYTHON)' tests/deps build demo
+	$(AGAIN) all
+	@BUILD='$(BUILD)' tests/demo
+
+check:
+	@PYTHON='$(PYTHON)' tests/deps build check
+	$(AGAIN) all $(UNIT_TESTS:%=$(BUILD)/tests/%)
+	+@$(MAKE) --no-print-directory unit
+	+@$(MAKE) --no-print-directory e2e
+
+# A sanitizer's finding ends the program that it is found in.
+SANITIZER_OPTIONS = UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+
+unit: $(UNIT_TESTS:%=$(BUILD)/tests/%)
+	@failed=; for t in $^; do \
+		$(SANITIZER_OPTIONS) $$t || failed="$$failed $${t##*/}"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+
+e2e: all
+	@$(SANITIZER_OPTIONS) GAITD_BUILD='$(abspath $(BUILD))' \
+		PYTHONDONTWRITEBYTECODE=1 \
+		$(PYTHON) -m pytest -p no:cacheprovider -q $(PYTEST) tests/e2e
+
+bench: all
+	@GAITD_BUILD='$(abspath $(BUILD))' PYTHONDONTWRITEBYTECODE=1 \
+		$(PYTHON) tests/bench/jobs
+
+SOURCES = $(sort $(foreach f,$(FOLDERS),$(wildcard $(f)/*.[ch] $(f)/*/*.[ch] $(f)/*/*.inc)) \
+	$(wildcard tests/*/*.[ch]))
+HEADERS = $(filter %.h,$(filter-out tests/%,$(SOURCES)))
+
+# Every part stamps what it has passed, so that a second run looks only at
+# what changed.
+lint: $(HEADERS:%=$(BUILD)/lint/%.alone) \
+	$(patsubst %.c,$(BUILD)/lint/%.tidy,$(filter-out tests/%,$(filter %.c,$(SOURCES))))
+	@tests/deps --show lint
+	@$(PYTHON) tests/lint/rules
+	@clang-format --dry-run -Werror $(SOURCES)
+	@echo 'lint: clean'
+
+folder_of = $(if $(filter tests/%,$(1)),$(firstword $(subst _, ,$(notdir $(1)))),$(firstword \
+	$(subst /, ,$(1))))
+$(BUILD)/lint/%.h.alone: %.h $(BUILD)/flags | all
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(FLAGS) $($(call folder_of,$<)_CFLAGS) -MMD -MP -MF $@.d -MT $@ \
+		-x c -fsyntax-only -include $< /dev/null
+	@touch $@
+$(BUILD)/lint/%.tidy: %.c .clang-tidy $(HEADERS) $(BUILD)/flags | all
+	@tests/deps --show lint
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  TIDY  $<')
+	$(Q)clang-tidy --quiet $< -- $(FLAGS) $($(call folder_of,$<)_CFLAGS) \
+		$(if $(filter schema/error.c,$<),,-include tests/lint/analyzer.h) \
+		>$@.log 2>&1 || { cat $@.log >&2; exit 1; }
+	@touch $@
+
+format:
+	clang-format -i $(SOURCES)
+
+DOCS = README.md schema/protocol.md schema/schema.sql
+CONFIGS = $(wildcard configs/*.json)
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/gaitd \
+		$(DESTDIR)$(PREFIX)/share/gaitd $(DESTDIR)$(PREFIX)/share/doc/gaitd
+	install $(BUILD)/gaitd $(BUILD)/gaitctl $(DESTDIR)$(PREFIX)/bin
+	install $(BUILD)/gait-worker $(DESTDIR)$(PREFIX)/libexec/gaitd
+	install -m 644 $(CONFIGS) $(DESTDIR)$(PREFIX)/share/gaitd
+	install -m 644 $(DOCS) $(DESTDIR)$(PREFIX)/share/doc/gaitd
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/gaitd $(DESTDIR)$(PREFIX)/bin/gaitctl
+	rm -rf $(DESTDIR)$(PREFIX)/libexec/gaitd $(DESTDIR)$(PREFIX)/share/gaitd \
+		$(DESTDIR)$(PREFIX)/share/doc/gaitd
+
+clean:
+	rm -rf $(BUILD)

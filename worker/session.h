@@ -1,0 +1,16 @@
+/* session.h: what a worker says and does from hello to its end.
+ */
+#ifndef WORKER_SESSION_H
+#define WORKER_SESSION_H
+
+struct cJSON;
+struct channel;
+
+/* The hello message (protocol.md), the caller's. */
+struct cJSON *session_hello(void);
+
+/* Says hello and serves attempts, one at a time, until told to quit or until
+ * the channel ends.  Data sets stay mapped between them. */
+void session_run(struct channel *channel);
+
+#endif

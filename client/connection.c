@@ -40,8 +40,10 @@ bool connection_open(struct connection *connection, struct error *error)
     char path[PATH_BYTES];
     *connection = (struct connection){.fd = -1};
     inbox_init(&connection->inbox);
-    if (!path_socket(NULL, path, error) || !path_socket_check(path, error))
+    if (!path_socket(NULL, path, error)) {
+        error->code = ERROR_UNREACHABLE;
         return false;
+    }
     connection->fd = connect_to(path);
     if (connection->fd >= 0)
         return true;

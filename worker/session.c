@@ -17,7 +17,7 @@ enum { DEVICE_CLASS_BYTES = 128 };
 struct cJSON *session_hello(void)
 {
     char device_class[DEVICE_CLASS_BYTES];
-    backend_cpu_device_class(1, device_class, sizeof device_class);
+    backend_cpu_device_class(device_class, sizeof device_class);
     cJSON *hello = cJSON_CreateObject();
     cJSON_AddStringToObject(hello, "type", "hello");
     cJSON_AddStringToObject(hello, "build", GAITD_VERSION);

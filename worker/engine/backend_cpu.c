@@ -22,11 +22,10 @@ struct backend *backend_cpu_open(const char *precision, int threads,
 }
 
 /* The configuration starts with "OpenBLAS 0.3.21 ". */
-void backend_cpu_device_class(int threads, char *text, size_t bytes)
+void backend_cpu_device_class(char *text, size_t bytes)
 {
     const char *version = strchr(openblas_get_config(), ' ');
     version = version ? version + 1 : "unknown";
-    snprintf(text, bytes, "cpu OpenBLAS-%.*s %s threads-%d",
-             (int)strcspn(version, " "), version, openblas_get_corename(),
-             threads);
+    snprintf(text, bytes, "cpu OpenBLAS-%.*s %s", (int)strcspn(version, " "),
+             version, openblas_get_corename());
 }

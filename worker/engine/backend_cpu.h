@@ -22,7 +22,8 @@ struct backend *backend_cpu_open(const char *precision, int threads,
                                  struct error *error);
 
 /* Writes what decides rounding on this machine, such as
- * "cpu OpenBLAS-0.3.21 SkylakeX threads-1" (precision is a setting). */
-void backend_cpu_device_class(int threads, char *text, size_t bytes);
+ * "cpu OpenBLAS-0.3.21 SkylakeX"; the number of threads, which does too, and
+ * the precision are the job's. */
+void backend_cpu_device_class(char *text, size_t bytes);
 
 #endif

@@ -1,0 +1,98 @@
+/* config.h: gaitd's own settings, written once.
+ *
+ * A row of the table is a member of the JSON file, a command-line flag
+ * (--state-dir, or --state_dir) and a field of struct config.  Flags override
+ * the file, which overrides the defaults.  The file may have // comments.
+ *
+ * Types: PATH   absolute; on the command line also relative
+ *        WORD   one of `words`
+ *        COUNT  int64_t within bounds; -1 when nobody chose
+ *        REAL   double within bounds
+ *        LIST   of absolute paths; on the command line separated by ':'
+ *        MAP    name to list of paths; on the command line as JSON
+ */
+#ifndef DAEMON_CONFIG_H
+#define DAEMON_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "schema/error.h"
+#include "schema/faults.h"
+#include "schema/paths.h"
+
+struct cJSON;
+
+// clang-format off
+#define OPTIONS(X)                                                                                 \
+/*    name              type   initial   least  most   words                      help */          \
+    X(config,           PATH,  "",       0,     0,     "",                                         \
+      "file to read options from; default: $XDG_CONFIG_HOME/gaitd/gaitd.json, if there")           \
+    X(state_dir,        PATH,  "",       0,     0,     "",                                         \
+      "folder of the database, on a local disk; default: $XDG_STATE_HOME/gaitd")                   \
+    X(socket,           PATH,  "",       0,     0,     "",                                         \
+      "where clients connect; default: $GAITD_SOCKET, else $XDG_RUNTIME_DIR/gaitd.sock, else gaitd.sock in state_dir") \
+    X(run_dir,          PATH,  "",       0,     0,     "",                                         \
+      "folder of checkpoints, may be on a network; default: runs in state_dir")                    \
+    X(cache_dir,        PATH,  "",       0,     0,     "",                                         \
+      "folder of unpacked data sets; default: $XDG_CACHE_HOME/gaitd")                              \
+    X(dataset_folders,  LIST,  "",       0,     0,     "",                                         \
+      "folders to look for data sets in; default: $XDG_DATA_HOME/gaitd/datasets, /usr/local/share/datasets, /usr/share/datasets") \
+    X(datasets,         MAP,   "",       0,     0,     "",                                         \
+      "data sets beside MNIST, KMNIST and FMNIST: a name and its folders, absolute or within dataset_folders") \
+    X(cpu_slots,        COUNT, "",       0,     1024,  "",                                         \
+      "trainings of one CPU thread at a time; default: physical cores within affinity and quota")  \
+    X(worker,           PATH,  "",       0,     0,     "",                                         \
+      "worker program; default: gait-worker beside gaitd, in ../libexec/gaitd, or in $PATH")       \
+    X(log_level,        WORD,  "info",   0,     0,     "error warning info debug",                 \
+      "least important lines of the log on stderr")                                                \
+    X(idle_release,     REAL,  "60",     0,     1e6,   "",                                         \
+      "seconds after which a worker without work quits")                                           \
+    X(stop_grace_s,     REAL,  "30",     0.1,   1e6,   "",                                         \
+      "seconds a worker that was told to stop has for its checkpoint before it is killed")         \
+    X(lease_s,          REAL,  "30",     0.5,   1e6,   "",                                         \
+      "seconds without a word from gaitd after which a worker saves and quits; it pings three times as often") \
+    X(query_threads,    COUNT, "2",      1,     64,    "",                                         \
+      "threads that answer questions")                                                             \
+    X(query_deadline_s, REAL,  "10",     0.01,  3600,  "",                                         \
+      "seconds a question may take")                                                               \
+    X(max_connections,  COUNT, "4096",   1,     1e5,   "",                                         \
+      "clients at a time")                                                                         \
+    X(ready_fd,         COUNT, "",       0,     1e6,   "",                                         \
+      "descriptor to write a newline to when clients can connect")
+// clang-format on
+
+enum option_type {
+    OPTION_PATH,
+    OPTION_WORD,
+    OPTION_COUNT,
+    OPTION_REAL,
+    OPTION_LIST,
+    OPTION_MAP,
+};
+
+#define OPTION_FIELD_PATH(name) char name[PATH_BYTES];
+#define OPTION_FIELD_WORD(name) char name[16];
+#define OPTION_FIELD_COUNT(name) int64_t name;
+#define OPTION_FIELD_REAL(name) double name;
+#define OPTION_FIELD_LIST(name) struct cJSON *name;
+#define OPTION_FIELD_MAP(name) struct cJSON *name;
+#define OPTION_FIELD(name, type, initial, least, most, words, help)            \
+    OPTION_FIELD_##type(name)
+
+struct config {
+    OPTIONS(OPTION_FIELD)
+    bool wants_help, wants_version;
+};
+
+/* Reads flags and file.  False with every fault there is in `faults`; either
+ * way the config is the caller's to release. */
+bool config_init(struct config *config, int argc, char **argv,
+                 struct faults *faults);
+void config_release(struct config *config);
+
+/* What the --help flag prints. */
+void config_help(FILE *out);
+
+#endif

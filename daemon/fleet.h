@@ -1,0 +1,67 @@
+/* fleet.h: the slots, and which worker serves which.
+ *
+ * A worker is started when a job comes to a slot that has none, stays warm
+ * between jobs, and is told to quit when it has been idle for idle_release.
+ * It must be of gaitd's own build, and of the slot's device class.  An attempt
+ * ends when its last message is on disk (fleet_closed), or when its process
+ * has finished without one.  There are timers only while there are workers.
+ */
+#ifndef DAEMON_FLEET_H
+#define DAEMON_FLEET_H
+
+#include "daemon/hello.h"
+#include "daemon/store.h"
+
+struct cJSON;
+struct config;
+struct fleet;
+struct log;
+struct uv_loop_s;
+
+/* Everything is borrowed and outlives the fleet. */
+struct fleet_setup {
+    struct uv_loop_s *loop;
+    const struct log *log;
+    const struct config *config;
+    struct store *store;
+    const char *worker;        /* the program */
+    const struct hello *hello; /* what it says with --identify */
+    int slots;
+    void *user;
+    void (*on_progress)(void *user, int64_t sweep, int64_t job,
+                        const struct cJSON *progress);
+    /* After fleet_stop: every attempt is closed, every process has ended. */
+    void (*on_quiet)(void *user);
+};
+
+/* Opens its slots at the store. */
+struct fleet *fleet_new(const struct fleet_setup *setup);
+/* When it is quiet, or has never begun.  Closes its handles. */
+void fleet_free(struct fleet *fleet);
+
+/* The store's hooks, routed. */
+void fleet_dispatch(struct fleet *fleet, const struct dispatch *dispatch);
+void fleet_committed(struct fleet *fleet, int64_t attempt, int64_t step);
+void fleet_closed(struct fleet *fleet, int64_t attempt);
+void fleet_stop_attempt(struct fleet *fleet, int64_t attempt);
+void fleet_refused(struct fleet *fleet, int64_t attempt,
+                   const struct error *error);
+
+/* Has all workers checkpoint and quit; those that take longer than
+ * stop_grace_s are killed.  fleet_kill does not wait for them. */
+void fleet_stop(struct fleet *fleet);
+void fleet_kill(struct fleet *fleet);
+/* The store answers no more: workers save by themselves, attempts stay as
+ * they are on disk.  on_quiet follows. */
+void fleet_abandon(struct fleet *fleet);
+
+int fleet_slot_count(const struct fleet *fleet);
+/* `slots` of status; `running` of watch, of the jobs that `is_wanted`.  The
+ * caller's. */
+struct cJSON *fleet_slots(const struct fleet *fleet);
+struct cJSON *fleet_running(const struct fleet *fleet,
+                            bool (*is_wanted)(const void *user, int64_t sweep,
+                                              int64_t job),
+                            const void *user);
+
+#endif

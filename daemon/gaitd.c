@@ -1,0 +1,394 @@
+#include "daemon/gaitd.h"
+
+#include <assert.h>
+#include <cjson/cJSON.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "daemon/cpu.h"
+#include "daemon/datasets.h"
+#include "daemon/fleet.h"
+#include "daemon/folder.h"
+#include "daemon/hub.h"
+#include "daemon/listener.h"
+#include "daemon/lock.h"
+#include "daemon/notify.h"
+#include "daemon/reader.h"
+#include "daemon/request.h"
+#include "daemon/server.h"
+#include "schema/memory.h"
+
+struct loop {
+    uv_loop_t uv;
+    uv_async_t store_wake, reader_wake;
+    uv_signal_t terminate, interrupt;
+    bool has_handles;
+    struct lock lock; /* of the state folder */
+    struct listener listener;
+};
+
+double gaitd_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* The store's hooks. */
+
+static void on_dispatch(void *user, const struct dispatch *dispatch)
+{
+    fleet_dispatch(((struct gaitd *)user)->fleet, dispatch);
+}
+
+static void on_change(void *user, const struct job_change *change)
+{
+    struct gaitd *gaitd = user;
+    if (change->to != JOB_queued || change->from != JOB_queued)
+        log_write(&gaitd->log, LOG_debug, "job %lld: %s, was %s%s%s",
+                  (long long)change->job, job_state_name(change->to),
+                  job_state_name(change->from), change->reason ? ": " : "",
+                  change->reason ? change->reason : "");
+    hub_change(gaitd->hub, change);
+}
+
+static void on_committed(void *user, int64_t attempt, int64_t step)
+{
+    fleet_committed(((struct gaitd *)user)->fleet, attempt, step);
+}
+
+static void on_closed(void *user, int64_t attempt)
+{
+    fleet_closed(((struct gaitd *)user)->fleet, attempt);
+}
+
+static void on_stop(void *user, int64_t attempt)
+{
+    fleet_stop_attempt(((struct gaitd *)user)->fleet, attempt);
+}
+
+static void on_refused(void *user, int64_t attempt, const struct error *error)
+{
+    struct gaitd *gaitd = user;
+    log_write(&gaitd->log, LOG_error, "attempt %lld is refused: %s",
+              (long long)attempt, error->text);
+    fleet_refused(gaitd->fleet, attempt, error);
+}
+
+/* Nothing is known of the database any more: a restart finds the truth. */
+static void on_fatal(void *user, const struct error *error)
+{
+    struct gaitd *gaitd = user;
+    log_write(&gaitd->log, LOG_error, "giving up: %s", error->text);
+    gaitd->has_failed = true;
+    if (!gaitd->is_stopping)
+        hub_shutdown(gaitd->hub, gaitd_now());
+    gaitd->is_stopping = true;
+    fleet_abandon(gaitd->fleet);
+}
+
+static void wake_store(void *user)
+{
+    uv_async_send(&((struct gaitd *)user)->loop->store_wake);
+}
+
+static void wake_reader(void *user)
+{
+    uv_async_send(&((struct gaitd *)user)->loop->reader_wake);
+}
+
+static void on_store_wake(uv_async_t *async)
+{
+    store_deliver(((struct gaitd *)async->data)->store);
+}
+
+static void on_reader_wake(uv_async_t *async)
+{
+    reader_deliver(((struct gaitd *)async->data)->reader);
+}
+
+/* The other parts' hooks. */
+
+static void on_message(void *user, struct connection *connection,
+                       const char *text, size_t length)
+{
+    request_take(user, connection, text, length);
+}
+
+static void on_connection_close(void *user, struct connection *connection)
+{
+    hub_forget(((struct gaitd *)user)->hub, connection);
+}
+
+static void on_server_stopped(void *user)
+{
+    ((struct gaitd *)user)->server = NULL;
+}
+
+static void on_progress(void *user, int64_t sweep, int64_t job,
+                        const struct cJSON *progress)
+{
+    hub_progress(((struct gaitd *)user)->hub, sweep, job, progress);
+}
+
+static void on_quiet(void *user)
+{
+    uv_stop(&((struct gaitd *)user)->loop->uv);
+}
+
+/* Stopping. */
+
+struct drain {
+    struct gaitd *gaitd;
+    store_reply *reply;
+    void *user;
+};
+
+static void on_drained(void *user, struct cJSON *result,
+                       const struct error *error, struct cJSON *data)
+{
+    struct drain drain = *(struct drain *)user;
+    free(user);
+    if (drain.reply) {
+        drain.reply(drain.user, result, error, data);
+    } else {
+        cJSON_Delete(result);
+        cJSON_Delete(data);
+    }
+    if (!drain.gaitd->has_failed)
+        fleet_stop(drain.gaitd->fleet);
+}
+
+void gaitd_stop(struct gaitd *gaitd, store_reply *reply, void *user)
+{
+    struct error error;
+    assert(!gaitd->is_stopping);
+    gaitd->is_stopping = true;
+    log_write(&gaitd->log, LOG_info, "stopping: workers save their jobs");
+    if (!notify_systemd("STOPPING=1", &error))
+        log_write(&gaitd->log, LOG_warning, "%s", error.text);
+    hub_shutdown(gaitd->hub, gaitd_now());
+    struct drain *drain = xmalloc(sizeof *drain);
+    *drain = (struct drain){gaitd, reply, user};
+    store_drain(gaitd->store, on_drained, drain);
+}
+
+/* The second one does not wait for checkpoints. */
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct gaitd *gaitd = handle->data;
+    log_write(&gaitd->log, LOG_info, "got signal %d", number);
+    if (!gaitd->is_stopping)
+        gaitd_stop(gaitd, NULL, NULL);
+    else
+        fleet_kill(gaitd->fleet);
+}
+
+/* Starting, step by step; each leaves behind what close_all can undo. */
+
+static void prepare_process(const struct gaitd *gaitd)
+{
+    struct rlimit files;
+    umask(077);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    uv_disable_stdio_inheritance();
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return;
+    files.rlim_cur = files.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+        log_write(&gaitd->log, LOG_warning, "cannot raise the limit of files");
+}
+
+static bool open_folders(struct gaitd *gaitd, struct error *error)
+{
+    const struct config *config = gaitd->config;
+    char file[PATH_BYTES], *what;
+    if (!folder_make(config->state_dir, error) ||
+        !folder_check_local(config->state_dir, error) ||
+        !path_join(file, config->state_dir, "lock", error))
+        return false;
+    what = xprintf("state folder \"%s\"", config->state_dir);
+    bool is_ours = lock_take(&gaitd->loop->lock, file, what, error);
+    free(what);
+    return is_ours && folder_make(config->run_dir, error) &&
+           folder_make(config->cache_dir, error);
+}
+
+static bool meet_worker(struct gaitd *gaitd, struct error *error)
+{
+    return worker_find(gaitd->worker, gaitd->config, error) &&
+           hello_ask(&gaitd->hello, &gaitd->loop->uv, &gaitd->log,
+                     gaitd->worker, error);
+}
+
+static void open_handles(struct gaitd *gaitd)
+{
+    struct loop *loop = gaitd->loop;
+    loop->store_wake.data = loop->reader_wake.data = gaitd;
+    loop->terminate.data = loop->interrupt.data = gaitd;
+    uv_async_init(&loop->uv, &loop->store_wake, on_store_wake);
+    uv_async_init(&loop->uv, &loop->reader_wake, on_reader_wake);
+    uv_signal_init(&loop->uv, &loop->terminate);
+    uv_signal_init(&loop->uv, &loop->interrupt);
+    loop->has_handles = true;
+}
+
+static bool open_database(struct gaitd *gaitd, struct error *error)
+{
+    const struct config *config = gaitd->config;
+    const struct store_hooks hooks = {
+        .user = gaitd,
+        .on_dispatch = on_dispatch,
+        .on_change = on_change,
+        .on_committed = on_committed,
+        .on_closed = on_closed,
+        .on_stop = on_stop,
+        .on_refused = on_refused,
+        .on_fatal = on_fatal,
+        .wake = wake_store,
+    };
+    char path[PATH_BYTES];
+    if (!path_join(path, config->state_dir, "gaitd.sqlite", error))
+        return false;
+    gaitd->store = store_open(path, &hooks, error);
+    if (!gaitd->store)
+        return false;
+    gaitd->reader =
+        reader_open(path, (int)config->query_threads, config->query_deadline_s,
+                    wake_reader, gaitd, error);
+    return gaitd->reader != NULL;
+}
+
+static int slot_count(const struct config *config)
+{
+    struct cpu_mask mask;
+    if (config->cpu_slots >= 0)
+        return (int)config->cpu_slots;
+    cpu_mask_read(&mask);
+    return cpu_slots("", &mask);
+}
+
+static void open_fleet(struct gaitd *gaitd)
+{
+    const struct fleet_setup setup = {
+        .loop = &gaitd->loop->uv,
+        .log = &gaitd->log,
+        .config = gaitd->config,
+        .store = gaitd->store,
+        .worker = gaitd->worker,
+        .hello = &gaitd->hello,
+        .slots = slot_count(gaitd->config),
+        .user = gaitd,
+        .on_progress = on_progress,
+        .on_quiet = on_quiet,
+    };
+    gaitd->hub = hub_new();
+    gaitd->datasets = datasets_new(&gaitd->loop->uv, &gaitd->log, gaitd->config,
+                                   gaitd->worker);
+    gaitd->fleet = fleet_new(&setup);
+}
+
+static bool open_socket(struct gaitd *gaitd, struct error *error)
+{
+    struct loop *loop = gaitd->loop;
+    const struct server_hooks hooks = {gaitd, on_message, on_connection_close,
+                                       on_server_stopped};
+    if (!listener_open(&loop->listener, gaitd->config->socket, error))
+        return false;
+    gaitd->server =
+        server_open(&loop->uv, &gaitd->log, listener_take(&loop->listener),
+                    (int)gaitd->config->max_connections, &hooks, error);
+    return gaitd->server != NULL;
+}
+
+static bool announce(struct gaitd *gaitd, struct error *error)
+{
+    struct loop *loop = gaitd->loop;
+    uv_signal_start(&loop->terminate, on_signal, SIGTERM);
+    uv_signal_start(&loop->interrupt, on_signal, SIGINT);
+    gaitd->started_at = gaitd_now();
+    int slots = fleet_slot_count(gaitd->fleet);
+    log_write(&gaitd->log, LOG_info, "ready: socket %s, %d CPU slot%s",
+              gaitd->config->socket, slots, slots == 1 ? "" : "s");
+    return notify_systemd("READY=1", error) &&
+           notify_descriptor((int)gaitd->config->ready_fd, error);
+}
+
+static bool open_all(struct gaitd *gaitd, struct error *error)
+{
+    prepare_process(gaitd);
+    if (!open_folders(gaitd, error) || !meet_worker(gaitd, error))
+        return false;
+    open_handles(gaitd);
+    if (!open_database(gaitd, error))
+        return false;
+    open_fleet(gaitd);
+    return open_socket(gaitd, error) && announce(gaitd, error);
+}
+
+static void close_handles(struct loop *loop)
+{
+    if (!loop->has_handles)
+        return;
+    uv_close((uv_handle_t *)&loop->store_wake, NULL);
+    uv_close((uv_handle_t *)&loop->reader_wake, NULL);
+    uv_close((uv_handle_t *)&loop->terminate, NULL);
+    uv_close((uv_handle_t *)&loop->interrupt, NULL);
+}
+
+/* Answers that are still due go out before their connections close. */
+static void close_all(struct gaitd *gaitd)
+{
+    struct loop *loop = gaitd->loop;
+    gaitd->is_stopping = true;
+    if (gaitd->datasets)
+        datasets_stop(gaitd->datasets);
+    if (gaitd->reader)
+        reader_close(gaitd->reader);
+    if (gaitd->store)
+        store_close(gaitd->store);
+    if (gaitd->server)
+        server_stop(gaitd->server);
+    listener_close(&loop->listener);
+    fleet_free(gaitd->fleet);
+    close_handles(loop);
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+    int result = uv_loop_close(&loop->uv);
+    assert(result == 0);
+    (void)result;
+    datasets_free(gaitd->datasets);
+    hub_free(gaitd->hub);
+    lock_release(&loop->lock);
+}
+
+int gaitd_run(const struct config *config)
+{
+    struct error error;
+    struct loop loop = {.lock.descriptor = -1,
+                        .listener.descriptor = -1,
+                        .listener.lock.descriptor = -1};
+    struct gaitd gaitd = {.config = config, .loop = &loop};
+    log_init(&gaitd.log, (enum log_level)log_level_find(config->log_level));
+    if (uv_loop_init(&loop.uv) != 0) {
+        log_write(&gaitd.log, LOG_error, "cannot make an event loop");
+        return 1;
+    }
+    if (open_all(&gaitd, &error)) {
+        uv_run(&loop.uv, UV_RUN_DEFAULT);
+    } else {
+        log_write(&gaitd.log, LOG_error, "%s", error.text);
+        gaitd.has_failed = true;
+    }
+    close_all(&gaitd);
+    if (!gaitd.has_failed)
+        log_write(&gaitd.log, LOG_info, "stopped");
+    return gaitd.has_failed;
+}

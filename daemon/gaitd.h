@@ -1,0 +1,46 @@
+/* gaitd.h: the daemon: what owns everything else, from start to exit.
+ *
+ *     clients ── server ── request ──┬── store  (writes; its own thread)
+ *                            │       └── reader (questions; its threads)
+ *                  hub, datasets
+ *                            fleet ── process ── gait-worker, one per slot
+ *
+ * Everything here runs on the loop's thread, which waits for no disk, no
+ * query and no worker.
+ */
+#ifndef DAEMON_GAITD_H
+#define DAEMON_GAITD_H
+
+#include "daemon/config.h"
+#include "daemon/hello.h"
+#include "daemon/log.h"
+#include "daemon/store.h"
+
+struct gaitd {
+    const struct config *config;
+    struct log log;
+    struct loop *loop; /* gaitd.c's own: the libuv loop and its handles */
+    char worker[PATH_BYTES];
+    struct hello hello; /* of the worker program */
+    struct store *store;
+    struct reader *reader;
+    struct datasets *datasets;
+    struct fleet *fleet;
+    struct hub *hub;
+    struct server *server;
+    double started_at; /* seconds since 1970 */
+    bool is_stopping;  /* nothing new is begun */
+    bool has_failed;   /* the exit status will say so */
+};
+
+/* Runs until it is told to stop; the exit status of the program. */
+int gaitd_run(const struct config *config);
+
+/* Begins the end: no job is dispatched any more, workers checkpoint, and then
+ * gaitd_run returns.  `reply` gets {"running": n} (NULL: nobody asked).  Not
+ * to be called when is_stopping. */
+void gaitd_stop(struct gaitd *gaitd, store_reply *reply, void *user);
+
+double gaitd_now(void); /* seconds since 1970 */
+
+#endif

@@ -1,0 +1,143 @@
+#include "daemon/hub.h"
+
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+
+#include "daemon/server.h"
+#include "daemon/store.h"
+#include "schema/memory.h"
+#include "schema/message.h"
+
+/* Watches of one connection follow each other. */
+struct watch {
+    struct watch *next;
+    struct connection *connection;
+    struct watched watched;
+};
+
+struct hub {
+    struct watch *watches;
+};
+
+bool watched_has(const void *user, int64_t sweep, int64_t job)
+{
+    const struct watched *watched = user;
+    if (watched->sweep > 0)
+        return watched->sweep == sweep;
+    return watched->first <= job && job <= watched->last;
+}
+
+struct hub *hub_new(void)
+{
+    return xcalloc(1, sizeof(struct hub));
+}
+
+void hub_free(struct hub *hub)
+{
+    if (!hub)
+        return;
+    while (hub->watches) {
+        struct watch *watch = hub->watches;
+        hub->watches = watch->next;
+        free(watch);
+    }
+    free(hub);
+}
+
+void hub_watch(struct hub *hub, struct connection *connection,
+               const struct watched *watched)
+{
+    struct watch **at = &hub->watches;
+    while (*at && (*at)->connection != connection)
+        at = &(*at)->next;
+    struct watch *watch = xmalloc(sizeof *watch);
+    *watch = (struct watch){*at, connection, *watched};
+    *at = watch;
+}
+
+void hub_forget(struct hub *hub, struct connection *connection)
+{
+    struct watch **at = &hub->watches;
+    while (*at) {
+        struct watch *watch = *at;
+        if (watch->connection != connection) {
+            at = &watch->next;
+            continue;
+        }
+        *at = watch->next;
+        free(watch);
+    }
+}
+
+/* Whether anybody watches: the message need not be made otherwise. */
+static bool is_watched(const struct hub *hub, int64_t sweep, int64_t job)
+{
+    for (const struct watch *watch = hub->watches; watch; watch = watch->next)
+        if (watched_has(&watch->watched, sweep, job))
+            return true;
+    return false;
+}
+
+/* Sends to each connection that watches the job, or to all (job 0).  A push
+ * may drop its connection and with it the watch. */
+static void tell(struct hub *hub, const char *method, struct cJSON *params,
+                 int64_t sweep, int64_t job)
+{
+    size_t length;
+    struct cJSON *message = rpc_notification(method, params);
+    char *text = message_print(message, &length);
+    struct connection *told = NULL;
+    for (struct watch *watch = hub->watches, *next; watch; watch = next) {
+        struct connection *connection = watch->connection;
+        next = watch->next;
+        if (connection == told ||
+            (job && !watched_has(&watch->watched, sweep, job)))
+            continue;
+        while (next && next->connection == connection)
+            next = next->next;
+        told = connection;
+        connection_push(connection, text, length);
+    }
+    free(text);
+    cJSON_Delete(message);
+}
+
+void hub_change(struct hub *hub, const struct job_change *change)
+{
+    if (!is_watched(hub, change->sweep, change->job))
+        return;
+    struct cJSON *params = cJSON_CreateObject();
+    cJSON_AddItemToObject(params, "at", json_number(change->at));
+    cJSON_AddItemToObject(params, "job", json_integer(change->job));
+    cJSON_AddItemToObject(params, "sweep_id", json_integer(change->sweep));
+    cJSON_AddItemToObject(params, "position", json_integer(change->position));
+    cJSON_AddStringToObject(params, "from", job_state_name(change->from));
+    cJSON_AddStringToObject(params, "to", job_state_name(change->to));
+    if (change->reason)
+        cJSON_AddStringToObject(params, "reason", change->reason);
+    else
+        cJSON_AddNullToObject(params, "reason");
+    if (change->epoch >= 0)
+        cJSON_AddItemToObject(params, "epoch", json_integer(change->epoch));
+    else
+        cJSON_AddNullToObject(params, "epoch");
+    cJSON_AddItemToObject(params, "nb_epochs", json_integer(change->nb_epochs));
+    cJSON_AddItemToObject(params, "test_accuracy",
+                          json_number(change->test_accuracy));
+    cJSON_AddStringToObject(params, "label", change->label);
+    tell(hub, "event", params, change->sweep, change->job);
+}
+
+void hub_progress(struct hub *hub, int64_t sweep, int64_t job,
+                  const struct cJSON *progress)
+{
+    if (is_watched(hub, sweep, job))
+        tell(hub, "progress", cJSON_Duplicate(progress, true), sweep, job);
+}
+
+void hub_shutdown(struct hub *hub, double at)
+{
+    struct cJSON *params = cJSON_CreateObject();
+    cJSON_AddItemToObject(params, "at", json_number(at));
+    tell(hub, "shutdown", params, 0, 0);
+}

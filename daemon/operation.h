@@ -1,0 +1,120 @@
+/* operation.h: the inside of the store, shared by its store_*.c files.
+ *
+ * An operation is a struct that begins with `struct operation`: made on the
+ * loop's thread, run on the store's thread inside a savepoint, freed there.
+ * What it has to say goes through store->said, which is delivered after the
+ * commit, or taken back when the operation or the commit fails.
+ *
+ * Memory mirrors the database in one thing only: which attempt has which
+ * slots.  That is set back when a transaction fails.
+ */
+#ifndef DAEMON_OPERATION_H
+#define DAEMON_OPERATION_H
+
+#include <pthread.h>
+
+#include "daemon/db.h"
+#include "daemon/notice.h"
+#include "daemon/store.h"
+
+struct operation {
+    struct operation *next;
+    /* False with an error: nothing of it is kept.  `data` may be set for the
+     * reply of a failure, `result` for that of a success. */
+    bool (*run)(struct store *store, struct operation *operation,
+                struct error *error);
+    void (*release)(struct operation *operation); /* members; may be NULL */
+    store_reply *reply; /* NULL: nobody waits for an answer */
+    void *user;
+    struct cJSON *result, *data;
+    /* What a worker did cannot be refused: it is tried again until the disk
+     * has room, and another failure is fatal. */
+    bool is_kept;
+};
+
+struct operations {
+    struct operation *first;
+    struct operation **end;
+};
+
+struct slot {
+    bool is_open;
+    char device[64];
+    char device_class[128]; /* without threads */
+    int64_t attempt;        /* 0: free */
+    /* This transaction's notice of the attempt's rows; kept at its lowest
+     * slot. */
+    struct notice *committed;
+};
+
+struct store {
+    struct store_hooks hooks;
+    pthread_t thread;
+
+    pthread_mutex_t mutex; /* guards the next three */
+    struct operations waiting;
+    struct notices ready;
+    bool is_closing;
+    pthread_cond_t changed; /* something waits, or is_closing */
+
+    /* The store's thread only. */
+    struct db *db;
+    struct operations kept; /* to be tried again */
+    struct notices said;    /* in this transaction */
+    double now;             /* of this transaction, as stored */
+    int slot_count;
+    struct slot *slots; /* by number */
+    int64_t *attempts;  /* of the slots, before this transaction */
+    bool is_draining, is_broken;
+};
+
+/* Queues it; `bytes` is the size of the whole struct, zeroed. */
+void *operation_new(size_t bytes,
+                    bool (*run)(struct store *, struct operation *,
+                                struct error *));
+void store_push(struct store *store, struct operation *operation);
+
+/* A job as the store moves it; -1 where the run has no row yet. */
+struct stored_job {
+    int64_t id, sweep, position, run;
+    int64_t nb_epochs, steps_per_epoch, epochs_done, step;
+    int crashes;
+    enum job_state state;
+    char label[256];
+};
+
+/* False with ERROR_INTERNAL when there is none. */
+bool store_job_load(struct store *store, int64_t id, struct stored_job *job,
+                    struct error *error);
+/* What job.h makes of `event` is stored and told; `reason` may be NULL. */
+bool store_job_move(struct store *store, struct stored_job *job,
+                    enum job_event event, const char *reason,
+                    struct error *error);
+/* Tells of the state that `job` came to. */
+bool store_job_tell(struct store *store, const struct stored_job *job,
+                    enum job_state from, const char *reason,
+                    struct error *error);
+
+/* Ends the queued jobs of a run that have their epochs or cannot get them,
+ * and lets the next one go when nothing trains the run.  To be called after
+ * whatever changed a run or one of its jobs. */
+bool store_run_wake(struct store *store, int64_t run, struct error *error);
+
+/* The last part of it alone: makes the lowest queued job ready, unless another
+ * job of the run is, or an attempt is under way. */
+bool store_run_release(struct store *store, int64_t run, struct error *error);
+
+/* A line of the table `event`; ids of 0 and NULL text are left out. */
+bool store_event_add(struct store *store, const char *kind, int64_t sweep,
+                     int64_t job, const char *text, struct error *error);
+
+/* Attempts that nobody ended: gaitd was killed. */
+bool store_recover(struct store *store, struct error *error);
+
+/* Gives the free slots their next jobs. */
+bool store_dispatch(struct store *store, struct error *error);
+/* The lowest slot of an attempt, or NULL. */
+struct slot *store_slot_of(struct store *store, int64_t attempt);
+void store_slots_free(struct store *store, int64_t attempt);
+
+#endif

@@ -1,0 +1,206 @@
+#include "daemon/query.h"
+
+#include <cjson/cJSON.h>
+#include <string.h>
+
+#include "daemon/columns.h"
+#include "schema/json.h"
+#include "schema/message.h"
+
+enum {
+    LIMIT_MOST = 10000,
+    LIMIT_INITIAL = 1000,
+    PAGE_BYTES = MESSAGE_BYTES_MAX - 65536, /* the rest of the message */
+};
+
+static const struct {
+    const char *method;
+    query_function *run;
+} queries[] = {
+    {"list", query_list},       {"sweeps", query_sweeps},
+    {"show", query_show},       {"history", query_history},
+    {"results", query_results}, {"counts", query_counts},
+};
+
+query_function *query_find(const char *method)
+{
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++)
+        if (!strcmp(queries[i].method, method))
+            return queries[i].run;
+    return NULL;
+}
+
+/* Pages. */
+
+bool page_init(struct page *page, const struct question *question,
+               struct cJSON *rows, struct error *error)
+{
+    *page = (struct page){.rows = rows};
+    page->limit = json_integer_or(question->params, "limit", LIMIT_INITIAL);
+    page->after = json_integer_or(question->params, "after", 0);
+    if (page->limit < 1 || page->limit > LIMIT_MOST)
+        return error_set(error, ERROR_PARAMS,
+                         "\"limit\" is %lld, expected 1 to %d",
+                         (long long)page->limit, LIMIT_MOST);
+    if (page->after < 0)
+        return error_set(error, ERROR_PARAMS,
+                         "\"after\" is %lld, expected 0 or \"next\" of the "
+                         "page before",
+                         (long long)page->after);
+    return true;
+}
+
+bool page_is_full(const struct page *page)
+{
+    return page->count >= page->limit || page->bytes > PAGE_BYTES;
+}
+
+/* No less than the row takes when printed. */
+static int64_t weigh(const struct cJSON *row)
+{
+    int64_t bytes = 3;
+    const struct cJSON *item;
+    cJSON_ArrayForEach(item, row)
+    {
+        bytes += (int64_t)strlen(item->string) + 4;
+        bytes += cJSON_IsString(item) ? (int64_t)strlen(item->valuestring) + 2
+                                      : JSON_NUMBER_BYTES;
+    }
+    return bytes;
+}
+
+void page_add(struct page *page, struct cJSON *row)
+{
+    page->count++;
+    page->bytes += weigh(row);
+    cJSON_AddItemToArray(page->rows, row);
+}
+
+void page_end(struct cJSON *answer, int64_t next)
+{
+    cJSON_AddItemToObject(answer, "next",
+                          next ? json_integer(next) : cJSON_CreateNull());
+}
+
+bool question_target(const struct question *question, struct target *target,
+                     struct error *error)
+{
+    const char *text;
+    return json_get_text(question->params, "target", &text, error) &&
+           target_find(question->db, text, question->caller, target, error);
+}
+
+/* Varying settings. */
+
+static bool vary_by_spec(const struct question *question, int64_t sweep,
+                         bool varies[SETTING_COUNT], struct error *error)
+{
+    struct statement *s =
+        db_sql(question->db, "SELECT spec FROM sweep WHERE id = ?");
+    bind_integer(s, sweep);
+    struct cJSON *object = NULL;
+    if (statement_next(s))
+        object = cJSON_Parse(column_text(s, 0));
+    if (!statement_finish(s, error))
+        return false;
+    struct faults faults;
+    struct spec spec;
+    faults_init(&faults);
+    bool is_fine = spec_init(&spec, object, &faults) ||
+                   error_set(error, ERROR_CORRUPT,
+                             "the stored spec of sweep-%lld cannot be read: "
+                             "%s: %s",
+                             (long long)sweep, faults.fault[0].where,
+                             faults.fault[0].text);
+    for (int i = 0; is_fine && i < setting_count; i++)
+        varies[i] = spec_varies(&spec, &setting_table[i]);
+    spec_release(&spec);
+    cJSON_Delete(object);
+    return is_fine;
+}
+
+#define DIFFERS_TRAJECTORY(name) ", min(r." #name ") <> max(r." #name ")"
+#define DIFFERS_MEASUREMENT(name) DIFFERS_TRAJECTORY(name)
+#define DIFFERS_PLACEMENT(name) ", min(j." #name ") <> max(j." #name ")"
+#define DIFFERS_LENGTH(name) DIFFERS_PLACEMENT(name)
+#define DIFFERS(name, type, kind, initial, least, most, words, help)           \
+    DIFFERS_##kind(name)
+
+static bool vary_by_values(const struct question *question,
+                           const struct target *target,
+                           bool varies[SETTING_COUNT], struct error *error)
+{
+    struct statement *s = db_sql(
+        question->db,
+        "SELECT 0" SETTINGS(DIFFERS) " FROM job j JOIN run r "
+                                     "ON r.id = j.run_id WHERE " TARGET_JOBS);
+    target_bind(s, target);
+    while (statement_next(s))
+        for (int i = 0; i < setting_count; i++)
+            varies[i] = column_integer(s, i + 1);
+    return statement_finish(s, error);
+}
+
+bool varying_find(const struct question *question, const struct target *target,
+                  struct varying *varying, struct error *error)
+{
+    bool varies[SETTING_COUNT] = {false};
+    varying->count = 0;
+    if (!(target->sweep ? vary_by_spec(question, target->sweep, varies, error)
+                        : vary_by_values(question, target, varies, error)))
+        return false;
+    for (int i = 0; i < setting_count; i++)
+        if (varies[i])
+            varying->indexes[varying->count++] = i;
+    return true;
+}
+
+void varying_write(const struct varying *varying, struct cJSON *answer)
+{
+    struct cJSON *names = cJSON_AddArrayToObject(answer, "varying");
+    for (int i = 0; i < varying->count; i++)
+        cJSON_AddItemToArray(names,
+                             cJSON_CreateStringReference(
+                                 setting_table[varying->indexes[i]].name));
+}
+
+/* Rows. */
+
+void row_setting(struct cJSON *row, struct statement *s, int first, int index)
+{
+    const struct setting *setting = &setting_table[index];
+    struct settings settings;
+    column_read(s, first + index, setting, &settings);
+    cJSON_AddItemToObjectCS(row, setting->name,
+                            setting_write(setting, &settings));
+}
+
+void row_integer(struct cJSON *row, const char *name, struct statement *s,
+                 int column)
+{
+    cJSON_AddItemToObjectCS(row, name,
+                            column_is_null(s, column)
+                                ? cJSON_CreateNull()
+                                : json_integer(column_integer(s, column)));
+}
+
+void row_real(struct cJSON *row, const char *name, struct statement *s,
+              int column)
+{
+    cJSON_AddItemToObjectCS(row, name, json_number(column_real(s, column)));
+}
+
+void row_text(struct cJSON *row, const char *name, struct statement *s,
+              int column)
+{
+    const char *text = column_text(s, column);
+    cJSON_AddItemToObjectCS(
+        row, name, text ? cJSON_CreateString(text) : cJSON_CreateNull());
+}
+
+void row_fields(struct cJSON *row, const struct field *fields, int count,
+                struct statement *s, int first)
+{
+    for (int i = 0; i < count; i++)
+        fields[i].write(row, fields[i].name, s, first + i);
+}

@@ -1,0 +1,117 @@
+#include <cjson/cJSON.h>
+
+#include "daemon/query.h"
+#include "schema/json.h"
+
+static const struct field fields[] = {
+    {"id", row_integer},
+    {"name", row_text},
+    {"owner", row_text},
+    {"job_count", row_integer},
+};
+enum { FIELD_COUNT = sizeof fields / sizeof *fields };
+
+static bool write_counts(const struct question *question, int64_t sweep,
+                         struct cJSON *object, bool *is_final,
+                         struct error *error)
+{
+    int64_t counts[JOB_STATE_COUNT] = {0};
+    struct statement *s =
+        db_sql(question->db, "SELECT state, count(*) FROM job "
+                             "WHERE sweep_id = ? GROUP BY state");
+    bind_integer(s, sweep);
+    *is_final = true;
+    while (statement_next(s)) {
+        int state = job_state_find(column_text(s, 0));
+        counts[state] = column_integer(s, 1);
+        *is_final = *is_final && job_is_final((enum job_state)state);
+    }
+    for (int i = 0; i < JOB_STATE_COUNT; i++)
+        cJSON_AddItemToObjectCS(object, job_state_name((enum job_state)i),
+                                json_integer(counts[i]));
+    return statement_finish(s, error);
+}
+
+static bool write_finished(const struct question *question, int64_t sweep,
+                           struct cJSON *object, bool is_final,
+                           struct error *error)
+{
+    if (!is_final) {
+        cJSON_AddNullToObject(object, "finished_at");
+        return true;
+    }
+    struct statement *s = db_sql(
+        question->db, "SELECT max(finished_at) FROM job WHERE sweep_id = ?");
+    bind_integer(s, sweep);
+    while (statement_next(s))
+        row_real(object, "finished_at", s, 0);
+    return statement_finish(s, error);
+}
+
+bool query_sweep_write(const struct question *question, int64_t id,
+                       struct cJSON **sweep, struct error *error)
+{
+    bool is_final = false;
+    *sweep = cJSON_CreateObject();
+    struct statement *s =
+        db_sql(question->db, "SELECT id, name, owner, job_count, submitted_at "
+                             "FROM sweep WHERE id = ?");
+    bind_integer(s, id);
+    double submitted_at = 0;
+    while (statement_next(s)) {
+        row_fields(*sweep, fields, FIELD_COUNT, s, 0);
+        submitted_at = column_real(s, FIELD_COUNT);
+    }
+    if (!statement_finish(s, error) ||
+        !write_counts(question, id, *sweep, &is_final, error))
+        return false;
+    cJSON_AddItemToObjectCS(*sweep, "submitted_at", json_number(submitted_at));
+    return write_finished(question, id, *sweep, is_final, error);
+}
+
+/* The next older sweep; 0: none. */
+static bool next_sweep(const struct question *question, int64_t before,
+                       int64_t *sweep, struct error *error)
+{
+    struct statement *s =
+        db_sql(question->db, "SELECT max(id) FROM sweep WHERE id < ?");
+    bind_integer(s, before);
+    while (statement_next(s))
+        *sweep = column_integer_or(s, 0, 0);
+    return statement_finish(s, error);
+}
+
+static bool fill(const struct question *question, struct page *page,
+                 int64_t *next, struct error *error)
+{
+    int64_t last = page->after ? page->after : INT64_MAX;
+    for (;;) {
+        int64_t id = 0;
+        if (!next_sweep(question, last, &id, error))
+            return false;
+        *next = id ? last : 0;
+        if (!id || page_is_full(page))
+            return true;
+        struct cJSON *sweep;
+        bool is_fine = query_sweep_write(question, id, &sweep, error);
+        page_add(page, sweep);
+        if (!is_fine)
+            return false;
+        last = id;
+    }
+}
+
+struct cJSON *query_sweeps(const struct question *question, struct error *error)
+{
+    struct page page;
+    int64_t next;
+    struct cJSON *answer = cJSON_CreateObject();
+    struct cJSON *sweeps = cJSON_AddArrayToObject(answer, "sweeps");
+    if (page_init(&page, question, sweeps, error) &&
+        fill(question, &page, &next, error)) {
+        page_end(answer, next);
+        return answer;
+    }
+    cJSON_Delete(answer);
+    return NULL;
+}

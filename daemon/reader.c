@@ -1,0 +1,208 @@
+#include "daemon/reader.h"
+
+#include <cjson/cJSON.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/notice.h"
+#include "daemon/query.h"
+#include "schema/memory.h"
+
+struct asked {
+    struct asked *next;
+    query_function *function;
+    struct cJSON *params;
+    struct caller caller;
+    store_reply *reply;
+    void *user;
+};
+
+struct thread {
+    struct reader *reader;
+    struct db *db;
+    pthread_t id;
+};
+
+struct reader {
+    void (*wake)(void *user);
+    void *user;
+    double deadline_s;
+    int thread_count;
+    struct thread *threads;
+
+    pthread_mutex_t mutex; /* guards the rest */
+    pthread_cond_t changed;
+    struct asked *first, **end;
+    struct notices ready;
+    bool is_closing;
+};
+
+bool reader_has(const char *method)
+{
+    return query_find(method) != NULL;
+}
+
+static void hand_over(struct reader *reader, const struct asked *asked,
+                      struct cJSON *result, const struct error *error)
+{
+    pthread_mutex_lock(&reader->mutex);
+    notice_reply(&reader->ready, asked->reply, asked->user, result,
+                 result ? NULL : error, NULL);
+    pthread_mutex_unlock(&reader->mutex);
+    reader->wake(reader->user);
+}
+
+static void asked_free(struct asked *asked)
+{
+    cJSON_Delete(asked->params);
+    free(asked);
+}
+
+static void answer(struct thread *thread, struct asked *asked)
+{
+    struct error error;
+    struct cJSON *result = NULL;
+    const struct question question = {
+        .db = thread->db,
+        .params = asked->params,
+        .caller = &asked->caller,
+    };
+    db_deadline(thread->db, thread->reader->deadline_s);
+    if (db_begin(thread->db, &error))
+        result = asked->function(&question, &error);
+    db_deadline(thread->db, 0);
+    db_rollback(thread->db); /* nothing was written */
+    hand_over(thread->reader, asked, result, &error);
+    asked_free(asked);
+}
+
+/* The next question; NULL when it is time to end. */
+static struct asked *take(struct reader *reader)
+{
+    pthread_mutex_lock(&reader->mutex);
+    while (!reader->first && !reader->is_closing)
+        pthread_cond_wait(&reader->changed, &reader->mutex);
+    struct asked *asked = reader->is_closing ? NULL : reader->first;
+    if (asked) {
+        reader->first = asked->next;
+        if (!reader->first)
+            reader->end = &reader->first;
+    }
+    pthread_mutex_unlock(&reader->mutex);
+    return asked;
+}
+
+static void *work(void *user)
+{
+    struct thread *thread = user;
+    struct asked *asked;
+    while ((asked = take(thread->reader)))
+        answer(thread, asked);
+    return NULL;
+}
+
+static bool start(struct reader *reader, const char *path, struct error *error)
+{
+    struct thread *thread = &reader->threads[reader->thread_count];
+    thread->reader = reader;
+    thread->db = db_open(path, DB_READ, error);
+    if (!thread->db)
+        return false;
+    int failure = pthread_create(&thread->id, NULL, work, thread);
+    if (failure) {
+        db_close(thread->db);
+        return error_set(error, ERROR_IO, "no thread for a reader: %s",
+                         strerror(failure));
+    }
+    reader->thread_count++;
+    return true;
+}
+
+struct reader *reader_open(const char *path, int threads, double deadline_s,
+                           void (*wake)(void *user), void *user,
+                           struct error *error)
+{
+    struct reader *reader = xcalloc(1, sizeof *reader);
+    reader->wake = wake;
+    reader->user = user;
+    reader->deadline_s = deadline_s;
+    reader->threads = xcalloc((size_t)threads, sizeof *reader->threads);
+    reader->end = &reader->first;
+    notices_init(&reader->ready);
+    pthread_mutex_init(&reader->mutex, NULL);
+    pthread_cond_init(&reader->changed, NULL);
+    for (int i = 0; i < threads; i++)
+        if (!start(reader, path, error)) {
+            reader_close(reader);
+            return NULL;
+        }
+    return reader;
+}
+
+/* Nobody is left without an answer. */
+static void refuse_waiting(struct reader *reader)
+{
+    struct error error;
+    error_set(&error, ERROR_BUSY, "shutting down");
+    while (reader->first) {
+        struct asked *asked = reader->first;
+        reader->first = asked->next;
+        notice_reply(&reader->ready, asked->reply, asked->user, NULL, &error,
+                     NULL);
+        asked_free(asked);
+    }
+}
+
+void reader_close(struct reader *reader)
+{
+    if (!reader)
+        return;
+    pthread_mutex_lock(&reader->mutex);
+    reader->is_closing = true;
+    pthread_cond_broadcast(&reader->changed);
+    pthread_mutex_unlock(&reader->mutex);
+    for (int i = 0; i < reader->thread_count; i++) {
+        pthread_join(reader->threads[i].id, NULL);
+        db_close(reader->threads[i].db);
+    }
+    refuse_waiting(reader);
+    notices_deliver(&reader->ready, NULL);
+    pthread_cond_destroy(&reader->changed);
+    pthread_mutex_destroy(&reader->mutex);
+    free(reader->threads);
+    free(reader);
+}
+
+void reader_deliver(struct reader *reader)
+{
+    struct notices ready;
+    notices_init(&ready);
+    pthread_mutex_lock(&reader->mutex);
+    notices_move(&ready, &reader->ready);
+    pthread_mutex_unlock(&reader->mutex);
+    notices_deliver(&ready, NULL); /* replies only, which need no hooks */
+}
+
+void reader_ask(struct reader *reader, const char *method, struct cJSON *params,
+                const struct caller *caller, store_reply *reply, void *user)
+{
+    struct asked *asked = xcalloc(1, sizeof *asked);
+    asked->function = query_find(method);
+    asked->params = params;
+    asked->caller = *caller;
+    asked->reply = reply;
+    asked->user = user;
+    if (!asked->function) {
+        struct error error;
+        error_set(&error, ERROR_METHOD, "no question \"%s\"", method);
+        hand_over(reader, asked, NULL, &error);
+        asked_free(asked);
+        return;
+    }
+    pthread_mutex_lock(&reader->mutex);
+    *reader->end = asked;
+    reader->end = &asked->next;
+    pthread_cond_signal(&reader->changed);
+    pthread_mutex_unlock(&reader->mutex);
+}

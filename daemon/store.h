@@ -1,0 +1,162 @@
+/* store.h: the truth, and the only thread that changes it.
+ *
+ * One thread owns the only writing connection.  It takes every operation that
+ * is waiting, runs them in one transaction with a savepoint each, gives the
+ * free slots their next jobs in the same transaction, commits, and only then
+ * hands the answers back (group commit): what has been answered is on disk.
+ *
+ * The calls below may be made from the loop's thread only; they never block.
+ * When answers are ready the store calls `wake` on its own thread; the loop
+ * then calls store_deliver, which runs the callbacks, in commit order, on the
+ * loop's thread.  A failed operation leaves no trace and harms no other.
+ *
+ * After a COMMIT that failed with an I/O error nothing is known: the store
+ * calls on_fatal and answers nothing more; a restart finds the truth.
+ */
+#ifndef DAEMON_STORE_H
+#define DAEMON_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "schema/error.h"
+#include "schema/job.h"
+#include "schema/settings.h"
+
+struct cJSON;
+struct spec;
+
+/* A job for a slot: everything its `start` message needs. */
+struct dispatch {
+    int slot;
+    int64_t attempt, job, sweep, run;
+    char key[33];
+    char dataset_digest[33];
+    char label[256];
+    int64_t nb_epochs; /* to train to */
+    int64_t steps_per_epoch;
+    int64_t step; /* of the run's last committed row, -1 for none */
+    struct settings settings;
+};
+
+/* A job changed its state (also queued, when it is made). */
+struct job_change {
+    double at;
+    int64_t job, sweep, position;
+    enum job_state from, to;
+    int64_t epoch, nb_epochs;   /* epoch -1: no row yet */
+    double test_accuracy;       /* of the last row up to nb_epochs, or NaN */
+    const char *label, *reason; /* borrowed; reason may be NULL */
+};
+
+/* On the loop's thread, from store_deliver. */
+struct store_hooks {
+    void *user;
+    void (*on_dispatch)(void *user, const struct dispatch *dispatch);
+    void (*on_change)(void *user, const struct job_change *change);
+    /* Rows up to `step` are on disk. */
+    void (*on_committed)(void *user, int64_t attempt, int64_t step);
+    /* What ended the attempt is on disk; its slot may be in use again. */
+    void (*on_closed)(void *user, int64_t attempt);
+    /* Tell the attempt to checkpoint and stop: its job was cancelled. */
+    void (*on_stop)(void *user, int64_t attempt);
+    /* A row did not fit what is stored; end the attempt with this outcome. */
+    void (*on_refused)(void *user, int64_t attempt, const struct error *error);
+    void (*on_fatal)(void *user, const struct error *error);
+    /* On the store's thread: have store_deliver called soon. */
+    void (*wake)(void *user);
+};
+
+struct store;
+
+/* Opens or creates `path`, migrates it, recovers (jobs that were running are
+ * queued again), starts the thread.  Refuses a database of a newer version. */
+struct store *store_open(const char *path, const struct store_hooks *hooks,
+                         struct error *error);
+/* Finishes what is waiting, stops the thread, closes.  Callbacks of what was
+ * waiting are run. */
+void store_close(struct store *store);
+void store_deliver(struct store *store);
+
+/* The answer to an operation: `result` (the callee's) or NULL and `error`. */
+typedef void store_reply(void *user, struct cJSON *result,
+                         const struct error *error, struct cJSON *error_data);
+
+struct caller {
+    uid_t uid;
+    char name[64];
+    bool is_operator; /* root, or the daemon's owner */
+};
+
+/* A data set that a spec names, as it was found when it was submitted. */
+struct dataset {
+    char name[SETTING_TEXT_BYTES];
+    struct dataset_shape shape;
+};
+
+/* What a `submit` stores.  Everything is taken, and freed by the store. */
+struct submission {
+    struct spec *spec;
+    struct cJSON *spec_json; /* as submitted */
+    char request_id[128];
+    struct caller caller;
+    int dataset_count;
+    struct dataset *datasets;
+    int threads_most;       /* CPU slots there are */
+    char device_class[128]; /* of CPU slots, without threads: see slot_class */
+    bool dry_run;
+};
+void submission_free(struct submission *submission);
+
+/* The methods of protocol.md; `result` is theirs. */
+void store_submit(struct store *store, struct submission *submission,
+                  store_reply *reply, void *user);
+void store_cancel(struct store *store, const char *target,
+                  const struct caller *caller, store_reply *reply, void *user);
+/* Replied in commit order with the changes: those before the reply are in it,
+ * those after it come as on_change.  `result` holds, beside what watch
+ * promises but `running`, "sweep_id" or "first" and "last" to match by. */
+void store_watch(struct store *store, const char *target,
+                 const struct caller *caller, store_reply *reply, void *user);
+
+/* A slot that wants jobs, from now on and after each attempt.  A job with
+ * more than one thread takes as many slots; `slot` is the lowest of them. */
+void store_slot_open(struct store *store, int slot, const char *device,
+                     const char *device_class);
+/* No more dispatches (shutdown).  Replied with {"running": n}. */
+void store_drain(struct store *store, store_reply *reply, void *user);
+
+/* One row of a run, as a worker sent it. */
+struct history_row {
+    int64_t step, epoch;
+    double train_accuracy, train_loss, valid_accuracy, valid_loss;
+    double test_accuracy, test_loss, seconds;
+    char state_hash[33];
+};
+void store_attempt_started(struct store *store, int64_t attempt, pid_t pid);
+void store_row(struct store *store, int64_t attempt,
+               const struct history_row *row);
+void store_checkpoint(struct store *store, int64_t attempt, int64_t step,
+                      const char *file, int64_t bytes, const char *hash);
+
+/* Outcomes: X(name).  stopped and lost (gaitd's doing, or nobody's) requeue;
+ * crashed requeues until three in a row without a new checkpoint; the rest
+ * fail the job.  done without its committed row is a failure. */
+#define OUTCOMES(X)                                                            \
+    X(done)                                                                    \
+    X(stopped) X(lost) X(crashed) X(diverged) X(failed) X(nondeterministic)
+#define OUTCOME_ENUM(name) OUTCOME_##name,
+enum outcome { OUTCOMES(OUTCOME_ENUM) OUTCOME_COUNT };
+
+struct ending {
+    enum outcome outcome;
+    int64_t step;
+    int64_t diverged_epoch; /* of OUTCOME_diverged */
+    char state_hash[33];    /* of OUTCOME_done */
+    char message[1000];
+};
+void store_attempt_end(struct store *store, int64_t attempt,
+                       const struct ending *ending);
+
+#endif

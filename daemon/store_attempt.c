@@ -1,0 +1,306 @@
+/* What workers report: rows, checkpoints, endings.
+ *
+ * A row is checked against the run before it is stored, so that a bad one is
+ * refused alone: the first is step 0, steps increase, no epoch's end is left
+ * out, numbers are finite.  Messages of an attempt that has ended are ignored.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/operation.h"
+
+/* An attempt that has not ended, with its run; -1: no row yet. */
+struct open_attempt {
+    int64_t id, job, run, steps_per_epoch, step, epochs_done;
+    bool has_valid_rows;
+};
+
+static bool load_attempt(struct store *store, int64_t id,
+                         struct open_attempt *attempt, bool *is_open,
+                         struct error *error)
+{
+    struct statement *s = db_sql(
+        store->db,
+        "SELECT j.id, r.id, r.steps_per_epoch, r.step, r.epochs_done, "
+        "r.valid_rows > 0 FROM attempt a JOIN job j ON j.id = a.job_id "
+        "JOIN run r ON r.id = j.run_id WHERE a.id = ? AND a.ended_at IS NULL");
+    bind_integer(s, id);
+    *is_open = statement_next(s);
+    if (*is_open) {
+        attempt->id = id;
+        attempt->job = column_integer(s, 0);
+        attempt->run = column_integer(s, 1);
+        attempt->steps_per_epoch = column_integer(s, 2);
+        attempt->step = column_integer_or(s, 3, -1);
+        attempt->epochs_done = column_integer_or(s, 4, -1);
+        attempt->has_valid_rows = column_integer(s, 5);
+    }
+    return statement_finish(s, error);
+}
+
+/* An attempt begins. */
+
+struct started_operation {
+    struct operation operation;
+    int64_t attempt;
+    pid_t pid;
+};
+
+static bool run_started(struct store *store, struct operation *operation,
+                        struct error *error)
+{
+    const struct started_operation *o = (struct started_operation *)operation;
+    struct statement *s =
+        db_sql(store->db,
+               "UPDATE attempt SET pid = ? WHERE id = ? AND ended_at IS NULL");
+    bind_integer(s, o->pid);
+    bind_integer(s, o->attempt);
+    return statement_run(s, error);
+}
+
+void store_attempt_started(struct store *store, int64_t attempt, pid_t pid)
+{
+    struct started_operation *o = operation_new(sizeof *o, run_started);
+    o->operation.is_kept = true;
+    o->attempt = attempt;
+    o->pid = pid;
+    store_push(store, &o->operation);
+}
+
+/* Rows. */
+
+struct row_operation {
+    struct operation operation;
+    int64_t attempt;
+    struct history_row row;
+};
+
+static bool is_finite_row(const struct history_row *row, bool has_valid_rows)
+{
+    bool has_valid = isfinite(row->valid_accuracy) && isfinite(row->valid_loss);
+    bool no_valid = isnan(row->valid_accuracy) && isnan(row->valid_loss);
+    return isfinite(row->train_accuracy) && isfinite(row->train_loss) &&
+           isfinite(row->test_accuracy) && isfinite(row->test_loss) &&
+           isfinite(row->seconds) && (has_valid_rows ? has_valid : no_valid);
+}
+
+/* The row itself, and its place behind the run's last one. */
+static bool check_row(const struct open_attempt *a,
+                      const struct history_row *row, struct error *error)
+{
+    if (!is_finite_row(row, a->has_valid_rows))
+        return error_set(error, ERROR_CORRUPT,
+                         "row of step %lld: a metric is missing or not a "
+                         "finite number",
+                         (long long)row->step);
+    if (row->step < 0 || row->epoch != row->step / a->steps_per_epoch)
+        return error_set(error, ERROR_CORRUPT,
+                         "row of step %lld: not of epoch %lld at %lld steps "
+                         "per epoch",
+                         (long long)row->step, (long long)row->epoch,
+                         (long long)a->steps_per_epoch);
+    int64_t most = (a->epochs_done + 1) * a->steps_per_epoch;
+    if (row->step > most)
+        return error_set(error, ERROR_CORRUPT,
+                         "row of step %lld: the row of step %lld is missing",
+                         (long long)row->step, (long long)most);
+    return true;
+}
+
+static bool is_same(double a, double b)
+{
+    return a == b ? signbit(a) == signbit(b) : isnan(a) && isnan(b);
+}
+
+/* Whether the row of that step is stored, and equal but for its seconds. */
+static bool compare_row(struct store *store, int64_t run,
+                        const struct history_row *row, bool *is_there,
+                        bool *is_equal, struct error *error)
+{
+    struct statement *s = db_sql(
+        store->db, "SELECT epoch, train_accuracy, train_loss, valid_accuracy, "
+                   "valid_loss, test_accuracy, test_loss, state_hash "
+                   "FROM history WHERE run_id = ? AND step = ?");
+    bind_integer(s, run);
+    bind_integer(s, row->step);
+    *is_there = statement_next(s);
+    if (*is_there)
+        *is_equal = column_integer(s, 0) == row->epoch &&
+                    is_same(column_real(s, 1), row->train_accuracy) &&
+                    is_same(column_real(s, 2), row->train_loss) &&
+                    is_same(column_real(s, 3), row->valid_accuracy) &&
+                    is_same(column_real(s, 4), row->valid_loss) &&
+                    is_same(column_real(s, 5), row->test_accuracy) &&
+                    is_same(column_real(s, 6), row->test_loss) &&
+                    !strcmp(column_text(s, 7), row->state_hash);
+    return statement_finish(s, error);
+}
+
+static bool insert_row(struct store *store, int64_t run,
+                       const struct history_row *row, struct error *error)
+{
+    struct statement *s = db_sql(
+        store->db,
+        "INSERT INTO history (run_id, step, epoch, train_accuracy, train_loss, "
+        "valid_accuracy, valid_loss, test_accuracy, test_loss, state_hash, "
+        "seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    bind_integer(s, run);
+    bind_integer(s, row->step);
+    bind_integer(s, row->epoch);
+    bind_real(s, row->train_accuracy);
+    bind_real(s, row->train_loss);
+    bind_real(s, row->valid_accuracy);
+    bind_real(s, row->valid_loss);
+    bind_real(s, row->test_accuracy);
+    bind_real(s, row->test_loss);
+    bind_text(s, row->state_hash);
+    bind_real(s, row->seconds);
+    return statement_run(s, error);
+}
+
+static bool advance_run(struct store *store, const struct open_attempt *a,
+                        const struct history_row *row, struct error *error)
+{
+    bool is_epoch_end = row->step == row->epoch * a->steps_per_epoch;
+    struct statement *s =
+        db_sql(store->db, "UPDATE run SET step = ?, state_hash = ?, "
+                          "epochs_done = ? WHERE id = ?");
+    bind_integer(s, row->step);
+    bind_text(s, row->state_hash);
+    bind_integer(s, is_epoch_end ? row->epoch : a->epochs_done);
+    bind_integer(s, a->run);
+    if (!statement_run(s, error))
+        return false;
+    return !is_epoch_end || store_run_wake(store, a->run, error);
+}
+
+/* What was measured before must come out again. */
+static bool check_again(struct store *store, const struct open_attempt *a,
+                        const struct history_row *row, bool *is_refused,
+                        struct error *error)
+{
+    bool is_there = false, is_equal = false;
+    if (!compare_row(store, a->run, row, &is_there, &is_equal, error))
+        return false;
+    *is_refused = !is_equal;
+    if (!is_there)
+        error_set(error, ERROR_CORRUPT,
+                  "row of step %lld: behind step %lld and not stored",
+                  (long long)row->step, (long long)a->step);
+    else if (!is_equal)
+        error_set(error, ERROR_CORRUPT,
+                  "nondeterministic: the row of step %lld differs from the "
+                  "one stored",
+                  (long long)row->step);
+    return true;
+}
+
+/* False only when the database fails. */
+static bool take_row(struct store *store, const struct open_attempt *a,
+                     const struct history_row *row, bool *is_refused,
+                     struct error *error)
+{
+    *is_refused = !check_row(a, row, error);
+    if (*is_refused)
+        return true;
+    if (row->step <= a->step)
+        return check_again(store, a, row, is_refused, error);
+    return insert_row(store, a->run, row, error) &&
+           advance_run(store, a, row, error);
+}
+
+static bool run_row(struct store *store, struct operation *operation,
+                    struct error *error)
+{
+    const struct row_operation *o = (struct row_operation *)operation;
+    struct open_attempt attempt;
+    bool is_open, is_refused;
+    if (!load_attempt(store, o->attempt, &attempt, &is_open, error))
+        return false;
+    struct slot *slot = store_slot_of(store, o->attempt);
+    if (!is_open || !slot)
+        return true;
+    if (!take_row(store, &attempt, &o->row, &is_refused, error))
+        return false;
+    if (is_refused)
+        notice_refused(&store->said, o->attempt, error);
+    else
+        notice_committed(&store->said, &slot->committed, o->attempt,
+                         o->row.step);
+    return true;
+}
+
+void store_row(struct store *store, int64_t attempt,
+               const struct history_row *row)
+{
+    struct row_operation *o = operation_new(sizeof *o, run_row);
+    o->operation.is_kept = true;
+    o->attempt = attempt;
+    o->row = *row;
+    store_push(store, &o->operation);
+}
+
+/* Checkpoints. */
+
+struct checkpoint_operation {
+    struct operation operation;
+    int64_t attempt, step, bytes;
+    char file[128], hash[40];
+};
+
+static bool insert_checkpoint(struct store *store, int64_t run,
+                              const struct checkpoint_operation *o,
+                              struct error *error)
+{
+    struct statement *s = db_sql(
+        store->db, "INSERT OR REPLACE INTO checkpoint (run_id, step, attempt, "
+                   "file, bytes, hash) VALUES (?, ?, ?, ?, ?, ?)");
+    bind_integer(s, run);
+    bind_integer(s, o->step);
+    bind_integer(s, o->attempt);
+    bind_text(s, o->file);
+    bind_integer(s, o->bytes);
+    bind_text(s, o->hash);
+    return statement_run(s, error);
+}
+
+/* Crashes count in a row without progress, which a later checkpoint is. */
+static bool forgive_crashes(struct store *store, const struct open_attempt *a,
+                            int64_t step, struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db, "UPDATE job SET crashes = 0 WHERE id = ? AND "
+                          "crashes > 0 AND NOT EXISTS (SELECT 1 FROM "
+                          "checkpoint WHERE run_id = ? AND step >= ?)");
+    bind_integer(s, a->job);
+    bind_integer(s, a->run);
+    bind_integer(s, step);
+    return statement_run(s, error);
+}
+
+static bool run_checkpoint(struct store *store, struct operation *operation,
+                           struct error *error)
+{
+    const struct checkpoint_operation *o =
+        (struct checkpoint_operation *)operation;
+    struct open_attempt attempt;
+    bool is_open;
+    if (!load_attempt(store, o->attempt, &attempt, &is_open, error))
+        return false;
+    return !is_open || (forgive_crashes(store, &attempt, o->step, error) &&
+                        insert_checkpoint(store, attempt.run, o, error));
+}
+
+void store_checkpoint(struct store *store, int64_t attempt, int64_t step,
+                      const char *file, int64_t bytes, const char *hash)
+{
+    struct checkpoint_operation *o = operation_new(sizeof *o, run_checkpoint);
+    o->operation.is_kept = true;
+    o->attempt = attempt;
+    o->step = step;
+    o->bytes = bytes;
+    snprintf(o->file, sizeof o->file, "%s", file);
+    snprintf(o->hash, sizeof o->hash, "%s", hash);
+    store_push(store, &o->operation);
+}

@@ -1,0 +1,191 @@
+/* How attempts end, and what becomes of their jobs. */
+#include <string.h>
+
+#include "daemon/operation.h"
+
+enum { CRASHES_MAX = 3 }; /* in a row, without a new checkpoint */
+
+struct ending_operation {
+    struct operation operation;
+    int64_t attempt;
+    struct ending ending;
+};
+
+#define NAME(name) #name,
+static const char *const outcomes[] = {OUTCOMES(NAME)};
+
+/* Outcomes worth a line in the table of events. */
+static const bool is_event[OUTCOME_COUNT] = {
+    [OUTCOME_lost] = true,
+    [OUTCOME_crashed] = true,
+    [OUTCOME_nondeterministic] = true,
+};
+
+static bool find_job(struct store *store, int64_t attempt, int64_t *job,
+                     struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db,
+               "SELECT job_id FROM attempt WHERE id = ? AND ended_at IS NULL");
+    bind_integer(s, attempt);
+    while (statement_next(s))
+        *job = column_integer(s, 0);
+    return statement_finish(s, error);
+}
+
+static bool close_attempt(struct store *store, int64_t attempt,
+                          const struct ending *ending, struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db, "UPDATE attempt SET ended_at = ?, outcome = ?, "
+                          "message = nullif(?, '') WHERE id = ?");
+    bind_real(s, store->now);
+    bind_text(s, outcomes[ending->outcome]);
+    bind_text(s, ending->message);
+    bind_integer(s, attempt);
+    return statement_run(s, error);
+}
+
+/* Jobs that end before that epoch still succeed. */
+static bool remember_divergence(struct store *store, int64_t run,
+                                const struct ending *ending,
+                                struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db, "UPDATE run SET diverged_epoch = ?, failure = ? "
+                          "WHERE id = ? AND ifnull(diverged_epoch > ?1, 1)");
+    bind_integer(s, ending->diverged_epoch);
+    bind_text(s, ending->message);
+    bind_integer(s, run);
+    return statement_run(s, error);
+}
+
+static bool count_crash(struct store *store, struct stored_job *job,
+                        struct error *error)
+{
+    job->crashes++;
+    struct statement *s =
+        db_sql(store->db, "UPDATE job SET crashes = ? WHERE id = ?");
+    bind_integer(s, job->crashes);
+    bind_integer(s, job->id);
+    return statement_run(s, error);
+}
+
+/* The event that an ending is to a running job.  `reason` holds the ending's
+ * message, and may be replaced. */
+static enum job_event judge(const struct stored_job *job,
+                            const struct ending *ending, struct error *reason)
+{
+    bool has_all = job->nb_epochs <= job->epochs_done;
+    if (has_all && ending->outcome != OUTCOME_nondeterministic)
+        return JOB_ON_finish; /* whatever happened after its last row */
+    switch (ending->outcome) {
+    case OUTCOME_stopped:
+    case OUTCOME_lost:
+        return JOB_ON_requeue;
+    case OUTCOME_crashed:
+        if (job->crashes < CRASHES_MAX)
+            return JOB_ON_requeue;
+        error_prefix(reason, "crashed %d times without a new checkpoint",
+                     job->crashes);
+        return JOB_ON_fail;
+    case OUTCOME_done:
+        error_set(reason, ERROR_CORRUPT,
+                  "the worker was done at step %lld, but the row of epoch "
+                  "%lld is missing",
+                  (long long)ending->step, (long long)job->nb_epochs);
+        return JOB_ON_fail;
+    default:
+        return JOB_ON_fail;
+    }
+}
+
+static bool end_job(struct store *store, struct stored_job *job,
+                    const struct ending *ending, struct error *error)
+{
+    struct error reason;
+    error_set(&reason, ERROR_NONE, "%s", ending->message);
+    enum job_event event = judge(job, ending, &reason);
+    const char *text =
+        event == JOB_ON_finish || !reason.text[0] ? NULL : reason.text;
+    return store_job_move(store, job, event, text, error);
+}
+
+static bool end(struct store *store, int64_t attempt, int64_t job_id,
+                const struct ending *ending, struct error *error)
+{
+    struct stored_job job;
+    if (!close_attempt(store, attempt, ending, error) ||
+        !store_job_load(store, job_id, &job, error))
+        return false;
+    if (is_event[ending->outcome] &&
+        !store_event_add(store, outcomes[ending->outcome], job.sweep, job.id,
+                         ending->message, error))
+        return false;
+    if (ending->outcome == OUTCOME_diverged &&
+        !remember_divergence(store, job.run, ending, error))
+        return false;
+    if (ending->outcome == OUTCOME_crashed && !count_crash(store, &job, error))
+        return false;
+    if (job.state == JOB_running && !end_job(store, &job, ending, error))
+        return false;
+    return store_run_wake(store, job.run, error);
+}
+
+static bool run_ending(struct store *store, struct operation *operation,
+                       struct error *error)
+{
+    const struct ending_operation *o = (struct ending_operation *)operation;
+    int64_t job = 0;
+    if (!find_job(store, o->attempt, &job, error) ||
+        (job && !end(store, o->attempt, job, &o->ending, error)))
+        return false;
+    store_slots_free(store, o->attempt);
+    notice_closed(&store->said, o->attempt);
+    return true;
+}
+
+void store_attempt_end(struct store *store, int64_t attempt,
+                       const struct ending *ending)
+{
+    struct ending_operation *o = operation_new(sizeof *o, run_ending);
+    o->operation.is_kept = true;
+    o->attempt = attempt;
+    o->ending = *ending;
+    store_push(store, &o->operation);
+}
+
+/* Recovery. */
+
+static bool next_lost(struct store *store, int64_t *attempt, int64_t *job,
+                      struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db, "SELECT id, job_id FROM attempt "
+                          "WHERE ended_at IS NULL ORDER BY id LIMIT 1");
+    *attempt = 0;
+    while (statement_next(s)) {
+        *attempt = column_integer(s, 0);
+        *job = column_integer(s, 1);
+    }
+    return statement_finish(s, error);
+}
+
+bool store_recover(struct store *store, struct error *error)
+{
+    static const struct ending lost = {.outcome = OUTCOME_lost,
+                                       .message = "gaitd ended"};
+    int count = 0;
+    for (;; count++) {
+        int64_t attempt, job;
+        if (!next_lost(store, &attempt, &job, error))
+            return false;
+        if (!attempt)
+            break;
+        if (!end(store, attempt, job, &lost, error))
+            return false;
+    }
+    struct error text;
+    error_set(&text, ERROR_NONE, "%d attempts had been cut short", count);
+    return store_event_add(store, "started", 0, 0, text.text, error);
+}

@@ -1,0 +1,273 @@
+/* Jobs and runs as the store moves them.
+ *
+ * Of a run's jobs at most one is ready or running.  It is ready when it may be
+ * dispatched as soon as a slot is free; the index job_ready holds no other.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "daemon/operation.h"
+
+/* Must match read_job. */
+#define JOB                                                                    \
+    "SELECT j.id, j.sweep_id, j.position, j.run_id, j.nb_epochs, "             \
+    "r.steps_per_epoch, r.epochs_done, r.step, j.crashes, j.state, j.label "   \
+    "FROM job j "
+#define RUN "JOIN run r ON r.id = j.run_id "
+
+static void read_job(struct statement *s, struct stored_job *job)
+{
+    job->id = column_integer(s, 0);
+    job->sweep = column_integer(s, 1);
+    job->position = column_integer(s, 2);
+    job->run = column_integer(s, 3);
+    job->nb_epochs = column_integer(s, 4);
+    job->steps_per_epoch = column_integer(s, 5);
+    job->epochs_done = column_integer_or(s, 6, -1);
+    job->step = column_integer_or(s, 7, -1);
+    job->crashes = (int)column_integer(s, 8);
+    job->state = (enum job_state)job_state_find(column_text(s, 9));
+    column_copy(s, 10, job->label, sizeof job->label);
+}
+
+bool store_job_load(struct store *store, int64_t id, struct stored_job *job,
+                    struct error *error)
+{
+    struct statement *s = db_sql(store->db, JOB RUN "WHERE j.id = ?");
+    bind_integer(s, id);
+    bool is_there = statement_next(s);
+    if (is_there)
+        read_job(s, job);
+    if (!statement_finish(s, error))
+        return false;
+    return is_there || error_set(error, ERROR_INTERNAL, "job %lld is not there",
+                                 (long long)id);
+}
+
+/* Telling. */
+
+static bool last_accuracy(struct store *store, const struct stored_job *job,
+                          double *accuracy, struct error *error)
+{
+    *accuracy = NAN;
+    if (job->step < 0)
+        return true;
+    struct statement *s =
+        db_sql(store->db, "SELECT test_accuracy FROM history WHERE run_id = ? "
+                          "AND step <= ? ORDER BY step DESC LIMIT 1");
+    bind_integer(s, job->run);
+    bind_integer(s, job->nb_epochs * job->steps_per_epoch);
+    if (statement_next(s))
+        *accuracy = column_real(s, 0);
+    return statement_finish(s, error);
+}
+
+bool store_job_tell(struct store *store, const struct stored_job *job,
+                    enum job_state from, const char *reason,
+                    struct error *error)
+{
+    struct job_change change = {
+        .at = store->now,
+        .job = job->id,
+        .sweep = job->sweep,
+        .position = job->position,
+        .from = from,
+        .to = job->state,
+        .epoch = job->epochs_done < job->nb_epochs ? job->epochs_done
+                                                   : job->nb_epochs,
+        .nb_epochs = job->nb_epochs,
+        .label = job->label,
+        .reason = reason,
+    };
+    if (!last_accuracy(store, job, &change.test_accuracy, error))
+        return false;
+    notice_change(&store->said, &change);
+    return true;
+}
+
+bool store_event_add(struct store *store, const char *kind, int64_t sweep,
+                     int64_t job, const char *text, struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db, "INSERT INTO event (at, kind, sweep_id, job_id, "
+                          "text) VALUES (?, ?, nullif(?, 0), nullif(?, 0), ?)");
+    bind_real(s, store->now);
+    bind_text(s, kind);
+    bind_integer(s, sweep);
+    bind_integer(s, job);
+    bind_text(s, text);
+    return statement_run(s, error);
+}
+
+/* Moving. */
+
+static bool update_state(struct store *store, const struct stored_job *job,
+                         const char *reason, struct error *error)
+{
+    struct statement *s = db_sql(
+        store->db, "UPDATE job SET state = ?, is_ready = 0, reason = ?, "
+                   "started_at = CASE WHEN ? THEN ifnull(started_at, ?) "
+                   "ELSE started_at END, finished_at = CASE WHEN ? THEN ? END "
+                   "WHERE id = ?");
+    bind_text(s, job_state_name(job->state));
+    /* A reason keeps a queued job from being woken: see set_aside. */
+    bind_text(s, job_is_final(job->state) ? reason : NULL);
+    bind_integer(s, job->state == JOB_running);
+    bind_real(s, store->now);
+    bind_integer(s, job_is_final(job->state));
+    bind_real(s, store->now);
+    bind_integer(s, job->id);
+    return statement_run(s, error);
+}
+
+/* What a done job's rows come to; they never change any more. */
+static bool keep_metrics(struct store *store, const struct stored_job *job,
+                         struct error *error)
+{
+    struct statement *s = db_sql(
+        store->db,
+        "UPDATE job SET (final_train_accuracy, final_valid_accuracy, "
+        "final_test_accuracy, final_test_loss) = (SELECT train_accuracy, "
+        "valid_accuracy, test_accuracy, test_loss FROM history "
+        "WHERE run_id = ? AND step = ?), "
+        "(peak_train_accuracy, peak_valid_accuracy, peak_test_accuracy) = "
+        "(SELECT max(train_accuracy), max(valid_accuracy), max(test_accuracy) "
+        "FROM history WHERE run_id = ? AND step <= ?) WHERE id = ?");
+    int64_t last = job->nb_epochs * job->steps_per_epoch;
+    bind_integer(s, job->run);
+    bind_integer(s, last);
+    bind_integer(s, job->run);
+    bind_integer(s, last);
+    bind_integer(s, job->id);
+    return statement_run(s, error);
+}
+
+bool store_job_move(struct store *store, struct stored_job *job,
+                    enum job_event event, const char *reason,
+                    struct error *error)
+{
+    enum job_state from = job->state;
+    int to = job_next(from, event);
+    if (to < 0)
+        return error_set(error, ERROR_INTERNAL, "job %lld: no %s while %s",
+                         (long long)job->id, job_event_name(event),
+                         job_state_name(from));
+    job->state = (enum job_state)to;
+    return update_state(store, job, reason, error) &&
+           (job->state != JOB_done || keep_metrics(store, job, error)) &&
+           (job->state != JOB_failed ||
+            store_event_add(store, "failed", job->sweep, job->id, reason,
+                            error)) &&
+           store_job_tell(store, job, from, reason, error);
+}
+
+/* Runs. */
+
+struct stored_run {
+    int64_t id;
+    int64_t epochs_done;    /* -1: not even step 0 */
+    int64_t diverged_epoch; /* INT64_MAX: it has not */
+    char failure[1000];
+};
+
+static bool load_run(struct store *store, struct stored_run *run,
+                     struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db, "SELECT epochs_done, diverged_epoch, failure "
+                          "FROM run WHERE id = ?");
+    bind_integer(s, run->id);
+    if (statement_next(s)) {
+        run->epochs_done = column_integer_or(s, 0, -1);
+        run->diverged_epoch = column_integer_or(s, 1, INT64_MAX);
+        column_copy(s, 2, run->failure, sizeof run->failure);
+    }
+    return statement_finish(s, error);
+}
+
+static bool first_queued(struct statement *s, int64_t run,
+                         struct stored_job *job, bool *found,
+                         struct error *error)
+{
+    bind_integer(s, run);
+    *found = statement_next(s);
+    if (*found)
+        read_job(s, job);
+    return statement_finish(s, error);
+}
+
+#define QUEUED                                                                 \
+    JOB "INDEXED BY job_queued " RUN "WHERE j.run_id = ? "                     \
+        "AND j.state = 'queued' ORDER BY j.nb_epochs "
+
+/* Queued jobs whose last row is stored. */
+static bool finish_satisfied(struct store *store, const struct stored_run *run,
+                             struct error *error)
+{
+    for (;;) {
+        struct stored_job job;
+        bool found = false;
+        if (!first_queued(db_sql(store->db, QUEUED "LIMIT 1"), run->id, &job,
+                          &found, error))
+            return false;
+        if (!found || job.nb_epochs > run->epochs_done)
+            return true;
+        if (!store_job_move(store, &job, JOB_ON_finish, NULL, error))
+            return false;
+    }
+}
+
+/* Queued jobs that the run's divergence forbids. */
+static bool fail_hopeless(struct store *store, const struct stored_run *run,
+                          struct error *error)
+{
+    for (;;) {
+        struct stored_job job;
+        bool found = false;
+        if (!first_queued(db_sql(store->db, QUEUED "DESC LIMIT 1"), run->id,
+                          &job, &found, error))
+            return false;
+        if (!found || job.nb_epochs < run->diverged_epoch)
+            return true;
+        if (!store_job_move(store, &job, JOB_ON_fail, run->failure, error))
+            return false;
+    }
+}
+
+static bool is_taken(struct store *store, int64_t run, bool *is_taken,
+                     struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db,
+               "SELECT 1 FROM job j WHERE j.run_id = ? AND (j.is_ready = 1 OR "
+               "j.state = 'running' OR (j.state <> 'queued' AND EXISTS "
+               "(SELECT 1 FROM attempt a WHERE a.job_id = j.id "
+               "AND a.ended_at IS NULL))) LIMIT 1");
+    bind_integer(s, run);
+    *is_taken = statement_next(s);
+    return statement_finish(s, error);
+}
+
+bool store_run_release(struct store *store, int64_t run, struct error *error)
+{
+    bool is_busy = false;
+    if (!is_taken(store, run, &is_busy, error))
+        return false;
+    if (is_busy)
+        return true;
+    struct statement *s = db_sql(
+        store->db, "UPDATE job SET is_ready = 1 WHERE id = (SELECT min(id) "
+                   "FROM job WHERE run_id = ? AND state = 'queued' "
+                   "AND reason IS NULL)");
+    bind_integer(s, run);
+    return statement_run(s, error);
+}
+
+bool store_run_wake(struct store *store, int64_t id, struct error *error)
+{
+    struct stored_run run = {.id = id};
+    return load_run(store, &run, error) &&
+           finish_satisfied(store, &run, error) &&
+           fail_hopeless(store, &run, error) &&
+           store_run_release(store, id, error);
+}

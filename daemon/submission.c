@@ -1,0 +1,195 @@
+#include "daemon/submission.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "schema/memory.h"
+#include "schema/spec.h"
+
+void submission_free(struct submission *submission)
+{
+    if (!submission)
+        return;
+    if (submission->spec)
+        spec_release(submission->spec);
+    free(submission->spec);
+    cJSON_Delete(submission->spec_json);
+    free(submission->datasets);
+    free(submission);
+}
+
+const struct dataset_shape *submission_shape(const struct submission *s,
+                                             const struct settings *settings)
+{
+    for (int i = 0; i < s->dataset_count; i++)
+        if (!strcmp(s->datasets[i].name, settings->dataset))
+            return &s->datasets[i].shape;
+    return NULL;
+}
+
+void submission_label(const struct submission *submission,
+                      const struct settings *settings, const char *between,
+                      char *text, size_t bytes)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (int i = 0; i < setting_count && used < bytes; i++) {
+        const struct setting *setting = &setting_table[i];
+        char value[SETTING_TEXT_BYTES];
+        if (!spec_varies(submission->spec, setting))
+            continue;
+        setting_print(setting, settings, value, sizeof value);
+        used += (size_t)snprintf(text + used, bytes - used, "%s%s=%s",
+                                 used ? between : "", setting->name, value);
+    }
+}
+
+/* Faults. */
+
+static void check_placement(const struct submission *s,
+                            const struct settings *settings,
+                            struct faults *faults)
+{
+    if (settings->threads > s->threads_most)
+        faults_add(faults, "threads",
+                   "%lld is above %d, the CPU slots of this gaitd",
+                   (long long)settings->threads, s->threads_most);
+    if (strcmp(settings->device, "any") && strcmp(settings->device, "cpu"))
+        faults_add(faults, "device", "no GPU: this gaitd has CPU slots only");
+}
+
+static void check_job(const struct submission *s,
+                      const struct settings *settings, struct faults *faults)
+{
+    const struct dataset_shape *shape = submission_shape(s, settings);
+    check_placement(s, settings, faults);
+    if (shape)
+        settings_check(settings, shape, faults);
+    else
+        faults_add(faults, "dataset", "\"%s\" is not known here",
+                   settings->dataset);
+}
+
+static bool is_known(const struct faults *faults, const struct fault *fault)
+{
+    for (int i = 0; i < faults->count && i < FAULTS_MAX; i++)
+        if (!strcmp(faults->fault[i].setting, fault->setting) &&
+            !strcmp(faults->fault[i].text, fault->text))
+            return true;
+    return false;
+}
+
+static void add_faults(const struct submission *s, int64_t position,
+                       const struct settings *settings,
+                       const struct faults *found, struct faults *faults)
+{
+    char label[64], context[96] = "";
+    submission_label(s, settings, ", ", label, sizeof label);
+    if (s->spec->job_count > 1)
+        snprintf(context, sizeof context, "job %lld (%s)", (long long)position,
+                 label);
+    for (int i = 0; i < found->count && i < FAULTS_MAX; i++) {
+        const struct fault *fault = &found->fault[i];
+        if (is_known(faults, fault))
+            continue;
+        faults->context = context;
+        faults_add(faults, fault->setting, "%s", fault->text);
+        faults->context = "";
+    }
+}
+
+/* Notes. */
+
+struct review {
+    int64_t *seeds; /* of each job */
+    int64_t seed_count;
+    int seeds_most;   /* that one job's layers use, from its own upwards */
+    bool leaves_rows; /* `leaving` trains on whole batches only */
+    struct settings leaving;
+    int64_t left;
+};
+
+static void look_at(struct review *r, const struct settings *settings,
+                    const struct dataset_shape *shape)
+{
+    int widths[LAYERS_MAX];
+    /* A square network's output layer begins as its last hidden one does. */
+    int used = settings_widths(settings, shape->width, widths);
+    if (!settings->tower)
+        used--;
+    if (used > r->seeds_most)
+        r->seeds_most = used;
+    r->seeds[r->seed_count++] = settings->seed;
+    int64_t left = settings_train_rows(settings, shape) % settings->batch_size;
+    if (left && !r->leaves_rows) {
+        r->leaves_rows = true;
+        r->leaving = *settings;
+        r->left = left;
+    }
+}
+
+static int compare_seeds(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void note(struct cJSON *notes, char *text)
+{
+    cJSON_AddItemToArray(notes, cJSON_CreateString(text));
+    free(text);
+}
+
+/* Layer k starts from seed + k, so that near seeds share matrices. */
+static void note_seeds(struct review *r, struct cJSON *notes)
+{
+    qsort(r->seeds, (size_t)r->seed_count, sizeof *r->seeds, compare_seeds);
+    for (int64_t i = 1; i < r->seed_count; i++) {
+        int64_t gap = r->seeds[i] - r->seeds[i - 1];
+        if (gap == 0 || gap >= r->seeds_most)
+            continue;
+        note(notes,
+             xprintf("seeds %lld and %lld start from some of the same weight "
+                     "matrices, since layer k uses seed + k: take seeds at "
+                     "least %d apart",
+                     (long long)r->seeds[i - 1], (long long)r->seeds[i],
+                     r->seeds_most));
+        return;
+    }
+}
+
+static void write_notes(struct review *r, struct cJSON *notes)
+{
+    note_seeds(r, notes);
+    if (r->leaves_rows)
+        note(notes,
+             xprintf("the last %lld training rows are left out, since "
+                     "batch_size %lld does not divide their number",
+                     (long long)r->left, (long long)r->leaving.batch_size));
+}
+
+void submission_review(const struct submission *submission,
+                       struct faults *faults, struct cJSON *notes)
+{
+    const struct spec *spec = submission->spec;
+    struct review review = {0};
+    review.seeds = xcalloc((size_t)spec->job_count, sizeof *review.seeds);
+    for (int64_t i = 0; i < spec->job_count && faults->count < FAULTS_MAX;
+         i++) {
+        struct settings settings;
+        struct faults found;
+        faults_init(&found);
+        spec_job(spec, i, &settings);
+        check_job(submission, &settings, &found);
+        if (found.count)
+            add_faults(submission, i, &settings, &found, faults);
+        else
+            look_at(&review, &settings,
+                    submission_shape(submission, &settings));
+    }
+    if (!faults->count)
+        write_notes(&review, notes);
+    free(review.seeds);
+}

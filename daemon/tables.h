@@ -1,0 +1,17 @@
+/* tables.h: the database file, brought up to what this gaitd knows.
+ *
+ * Migrations by user_version, then the columns of settings that the file does
+ * not have yet, then the views; all in one transaction.
+ */
+#ifndef DAEMON_TABLES_H
+#define DAEMON_TABLES_H
+
+#include "daemon/db.h"
+
+enum { TABLES_VERSION = 1 };
+
+/* Opens or creates `path` for writing.  NULL when it is of a newer version, or
+ * not gaitd's: such a file is left as it is. */
+struct db *tables_open(const char *path, struct error *error);
+
+#endif

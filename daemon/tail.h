@@ -1,0 +1,33 @@
+/* tail.h: the last lines of what a child says on its stderr.
+ */
+#ifndef DAEMON_TAIL_H
+#define DAEMON_TAIL_H
+
+#include <stddef.h>
+
+enum { TAIL_LINES = 20, TAIL_LINE_BYTES = 400 };
+
+struct tail {
+    char lines[TAIL_LINES][TAIL_LINE_BYTES];
+    int count;                     /* lines kept */
+    int next;                      /* where the next one goes */
+    char partial[TAIL_LINE_BYTES]; /* a line without its newline yet */
+    size_t used;                   /* of `partial` */
+};
+
+/* Takes bytes as they come; calls on_line for each whole line.  Long lines
+ * are cut. */
+void tail_add(struct tail *tail, const char *bytes, size_t count,
+              void (*on_line)(void *user, const char *line), void *user);
+
+/* What is left without a newline is a line too. */
+void tail_end(struct tail *tail, void (*on_line)(void *user, const char *line),
+              void *user);
+
+void tail_clear(struct tail *tail);
+
+/* The last lines, oldest first, separated by newlines: as many whole ones as
+ * fit in `bytes`. */
+void tail_print(const struct tail *tail, char *text, size_t bytes);
+
+#endif

@@ -1,0 +1,179 @@
+#include "daemon/target.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "schema/nearest.h"
+
+/* Reads digits that make a number of a job or sweep; returns what follows, or
+ * NULL. */
+static const char *read_id(const char *text, int64_t *id)
+{
+    char *end;
+    if (*text < '0' || *text > '9')
+        return NULL;
+    errno = 0;
+    *id = strtoll(text, &end, 10);
+    return errno ? NULL : end;
+}
+
+static bool is_job(const char *text, struct target *target)
+{
+    const char *end = read_id(text, &target->first);
+    target->last = target->first;
+    return end && !*end;
+}
+
+static bool is_range(const char *text, struct target *target)
+{
+    const char *end = read_id(text, &target->first);
+    if (!end || strncmp(end, "..", 2))
+        return false;
+    end = read_id(end + 2, &target->last);
+    return end && !*end;
+}
+
+/* Jobs. */
+
+static bool find_jobs(struct db *db, struct target *target, struct error *error)
+{
+    struct statement *s =
+        db_sql(db, "SELECT count(*) FROM job WHERE id BETWEEN ? AND ?");
+    bind_integer(s, target->first);
+    bind_integer(s, target->last);
+    while (statement_next(s))
+        target->job_count = column_integer(s, 0);
+    if (!statement_finish(s, error))
+        return false;
+    return target->job_count ||
+           error_set(error, ERROR_NOT_FOUND, "no job%s %s",
+                     target->first == target->last ? "" : "s", target->name);
+}
+
+/* Sweeps. */
+
+#define SWEEP                                                                  \
+    "SELECT s.id, s.name, s.job_count, "                                       \
+    "(SELECT id FROM job WHERE sweep_id = s.id ORDER BY position LIMIT 1), "   \
+    "(SELECT id FROM job WHERE sweep_id = s.id ORDER BY position DESC "        \
+    "LIMIT 1) FROM sweep s "
+
+static bool read_sweep(struct statement *s, struct target *target, bool *found,
+                       struct error *error)
+{
+    *found = statement_next(s);
+    if (*found) {
+        target->sweep = column_integer(s, 0);
+        column_copy(s, 1, target->name, sizeof target->name);
+        target->job_count = column_integer(s, 2);
+        target->first = column_integer(s, 3);
+        target->last = column_integer(s, 4);
+    }
+    return statement_finish(s, error);
+}
+
+static bool find_last(struct db *db, const struct caller *caller,
+                      struct target *target, struct error *error)
+{
+    struct statement *s =
+        db_sql(db, SWEEP "WHERE s.owner_uid = ? ORDER BY s.id DESC LIMIT 1");
+    bool found = false;
+    bind_integer(s, caller->uid);
+    if (!read_sweep(s, target, &found, error))
+        return false;
+    return found ||
+           error_set(error, ERROR_NOT_FOUND, "you have submitted no sweep yet");
+}
+
+static bool find_by_id(struct db *db, const char *text, struct target *target,
+                       bool *found, struct error *error)
+{
+    int64_t id;
+    const char *end =
+        strncmp(text, "sweep-", 6) ? NULL : read_id(text + 6, &id);
+    if (!end || *end)
+        return true;
+    struct statement *s = db_sql(db, SWEEP "WHERE s.id = ?");
+    bind_integer(s, id);
+    return read_sweep(s, target, found, error);
+}
+
+static bool find_by_name(struct db *db, const char *text, struct target *target,
+                         bool *found, struct error *error)
+{
+    struct statement *s = db_sql(db, SWEEP "WHERE s.name = ?");
+    bind_text(s, text);
+    return read_sweep(s, target, found, error);
+}
+
+/* Names what is most like it. */
+static bool refuse(struct db *db, const char *text, struct error *error)
+{
+    struct statement *s = db_sql(db, "SELECT name FROM sweep ORDER BY id DESC");
+    char best[SPEC_NAME_BYTES] = "";
+    struct nearest nearest;
+    nearest_init(&nearest, text);
+    while (statement_next(s)) {
+        const char *name = column_text(s, 0);
+        nearest_try(&nearest, name);
+        if (nearest.word == name) {
+            snprintf(best, sizeof best, "%s", name);
+            nearest.word = best;
+        }
+    }
+    if (!statement_finish(s, error))
+        return false;
+    if (nearest.word)
+        return error_set(error, ERROR_NOT_FOUND,
+                         "no sweep \"%s\", did you mean \"%s\"?", text, best);
+    return error_set(error, ERROR_NOT_FOUND, "no sweep \"%s\"", text);
+}
+
+bool target_find(struct db *db, const char *text, const struct caller *caller,
+                 struct target *target, struct error *error)
+{
+    memset(target, 0, sizeof *target);
+    snprintf(target->name, sizeof target->name, "%s", text);
+    if (is_job(text, target) || is_range(text, target))
+        return find_jobs(db, target, error);
+    if (!strcmp(text, "last"))
+        return find_last(db, caller, target, error);
+    bool found = false;
+    if (!find_by_id(db, text, target, &found, error) ||
+        (!found && !find_by_name(db, text, target, &found, error)))
+        return false;
+    return found || refuse(db, text, error);
+}
+
+bool target_check_owner(struct db *db, const struct target *target,
+                        const struct caller *caller, struct error *error)
+{
+    if (caller->is_operator)
+        return true;
+    char name[SPEC_NAME_BYTES], owner[64];
+    struct statement *s = db_sql(
+        db, "SELECT s.name, s.owner FROM sweep s WHERE s.owner_uid <> ? AND "
+            "s.id IN (SELECT j.sweep_id FROM job j WHERE " TARGET_JOBS ") "
+            "LIMIT 1");
+    bind_integer(s, caller->uid);
+    target_bind(s, target);
+    bool is_foreign = statement_next(s);
+    if (is_foreign) {
+        column_copy(s, 0, name, sizeof name);
+        column_copy(s, 1, owner, sizeof owner);
+    }
+    if (!statement_finish(s, error))
+        return false;
+    return !is_foreign || error_set(error, ERROR_PERMISSION,
+                                    "sweep \"%s\" belongs to %s", name, owner);
+}
+
+void target_bind(struct statement *statement, const struct target *target)
+{
+    bind_integer(statement, target->first);
+    bind_integer(statement, target->last);
+    bind_integer(statement, target->sweep);
+    bind_integer(statement, target->sweep ? target->sweep : INT64_MAX);
+}

@@ -1,0 +1,32 @@
+/* target.h: which jobs a command is about (protocol.md, "Targets").
+ *
+ * Used on the store's connection and on readers' alike.
+ */
+#ifndef DAEMON_TARGET_H
+#define DAEMON_TARGET_H
+
+#include "daemon/db.h"
+#include "daemon/store.h"
+#include "schema/spec.h"
+
+struct target {
+    int64_t sweep;       /* 0: jobs of any sweep */
+    int64_t first, last; /* ids; of a sweep, others may lie between */
+    int64_t job_count;
+    char name[SPEC_NAME_BYTES]; /* of the sweep, or "12", "3..9" */
+};
+
+/* ERROR_NOT_FOUND when there is no such sweep, or not one such job. */
+bool target_find(struct db *db, const char *text, const struct caller *caller,
+                 struct target *target, struct error *error);
+
+/* ERROR_PERMISSION unless the caller owns all of it, or is an operator. */
+bool target_check_owner(struct db *db, const struct target *target,
+                        const struct caller *caller, struct error *error);
+
+/* The jobs j of a target in the order of their ids; target_bind binds its
+ * parameters.  The ids lead: a sweep's lie together. */
+#define TARGET_JOBS "j.id BETWEEN ? AND ? AND +j.sweep_id BETWEEN ? AND ?"
+void target_bind(struct statement *statement, const struct target *target);
+
+#endif

@@ -1,0 +1,37 @@
+/* wish.h: the run that a job asks for.
+ *
+ * Equal keys are equal trainings, but only one device class gives the same
+ * bits.  So a job gets a run of its key that has all its epochs, wherever they
+ * were computed; else one of the class it would run on; else one that has not
+ * begun; else a new one.
+ */
+#ifndef DAEMON_WISH_H
+#define DAEMON_WISH_H
+
+#include "daemon/operation.h"
+#include "schema/key.h"
+
+struct wish {
+    struct settings settings; /* canonical */
+    const struct dataset_shape *shape;
+    struct key key;
+    char device_class[160]; /* where it would run */
+    char label[256];        /* of the settings as they were written */
+};
+
+struct found_run {
+    int64_t id;             /* 0: none, in a dry run */
+    int64_t epochs_done;    /* -1: not even step 0 */
+    int64_t diverged_epoch; /* INT64_MAX: it has not */
+    char failure[1000];
+};
+
+void wish_init(struct wish *wish, const struct submission *submission,
+               int64_t position);
+
+/* The run; a new one is stored, unless it is only a dry run.  *is_new: no
+ * other job has it. */
+bool wish_grant(const struct wish *wish, struct store *store, bool dry_run,
+                struct found_run *run, bool *is_new, struct error *error);
+
+#endif

@@ -1,0 +1,297 @@
+/* Rows, checkpoints and endings of attempts. */
+#include "tests/unit/daemon_store_fixture.h"
+
+#include "daemon/db.h"
+
+#define BASE "'tower': true, 'widths': '16x10', 'batch_size': 60"
+
+/* A loop with one slot in which job 1 runs to epoch 3. */
+static struct loop *start_job(void)
+{
+    struct loop *loop = loop_start();
+    submit(loop, "r1", "{'nb_epochs': 3, " BASE "}");
+    store_slot_open(loop->store, 0, "cpu:0", CLASS);
+    WAIT_FOR(loop, loop->dispatch_count == 1);
+    return loop;
+}
+
+static int64_t attempt_of(const struct loop *loop)
+{
+    return last_dispatch(loop)->attempt;
+}
+
+static void wait_dispatches(struct loop *loop, int count)
+{
+    WAIT_FOR(loop, loop->dispatch_count >= count);
+}
+
+/* Sends a row that must be refused, with that sentence. */
+static void expect_refusal(struct loop *loop, const struct history_row *row,
+                           const char *text)
+{
+    int before = loop->refused_count;
+    store_row(loop->store, attempt_of(loop), row);
+    WAIT_FOR(loop, loop->refused_count > before);
+    assert_int_equal(loop->refused[before], attempt_of(loop));
+    assert_int_equal(loop->refusal.code, ERROR_CORRUPT);
+    assert_string_equal(loop->refusal.text, text);
+}
+
+static int64_t last_committed(const struct loop *loop)
+{
+    return loop->committed_step[loop->committed_count - 1];
+}
+
+static void rows_are_acknowledged_after_their_commit(void **state)
+{
+    (void)state;
+    struct loop *loop = start_job();
+    send_epochs(loop, attempt_of(loop), -1, 2);
+    loop_sync(loop);
+    assert_int_equal(loop->committed_attempt[0], attempt_of(loop));
+    assert_int_equal(last_committed(loop), 20);
+    assert_int_equal(loop->refused_count, 0);
+    loop_open_reader(loop, 10);
+    struct cJSON *shown = ask(loop, "show", "{'target': '1'}", NULL);
+    const struct cJSON *run = cJSON_GetObjectItemCaseSensitive(shown, "run");
+    assert_int_equal(json_integer_or(run, "epochs_done", -1), 2);
+    assert_int_equal(json_integer_or(run, "step", -1), 20);
+    assert_string_equal(json_text_or(run, "state_hash", ""),
+                        row_at(20).state_hash);
+    assert_string_equal(json_text_or(run, "device_class", ""),
+                        CLASS " threads-1");
+    cJSON_Delete(shown);
+    loop_end(loop);
+}
+
+static void an_equal_row_is_acknowledged_again(void **state)
+{
+    (void)state;
+    struct loop *loop = start_job();
+    send_epochs(loop, attempt_of(loop), -1, 2);
+    loop_sync(loop);
+    int before = loop->committed_count;
+    struct history_row row = row_at(10);
+    row.seconds = 12345;
+    store_row(loop->store, attempt_of(loop), &row);
+    WAIT_FOR(loop, loop->committed_count > before);
+    assert_int_equal(last_committed(loop), 10);
+    assert_int_equal(loop->refused_count, 0);
+    loop_end(loop);
+}
+
+static void a_different_row_is_refused(void **state)
+{
+    (void)state;
+    struct loop *loop = start_job();
+    send_epochs(loop, attempt_of(loop), -1, 2);
+    struct history_row row = row_at(10);
+    row.test_loss = nextafter(row.test_loss, 1);
+    expect_refusal(loop, &row,
+                   "nondeterministic: the row of step 10 differs from the one "
+                   "stored");
+    row = row_at(10);
+    row.state_hash[31] ^= 1;
+    expect_refusal(loop, &row,
+                   "nondeterministic: the row of step 10 differs from the one "
+                   "stored");
+    end_attempt(loop, attempt_of(loop), OUTCOME_nondeterministic,
+                loop->refusal.text);
+    assert_int_equal(last_change(loop)->to, JOB_failed);
+    assert_string_equal(last_change(loop)->reason, loop->refusal.text);
+    loop_end(loop);
+}
+
+static void gaps_are_refused(void **state)
+{
+    (void)state;
+    struct loop *loop = start_job();
+    struct history_row row = row_at(10);
+    expect_refusal(loop, &row, "row of step 10: the row of step 0 is missing");
+    send_row(loop, attempt_of(loop), 0);
+    row = row_at(20);
+    expect_refusal(loop, &row, "row of step 20: the row of step 10 is missing");
+    send_row(loop, attempt_of(loop), 5);
+    send_row(loop, attempt_of(loop), 10);
+    row = row_at(7);
+    expect_refusal(loop, &row, "row of step 7: behind step 10 and not stored");
+    row = row_at(15);
+    row.epoch = 2;
+    expect_refusal(loop, &row,
+                   "row of step 15: not of epoch 2 at 10 steps per epoch");
+    loop_end(loop);
+}
+
+static void numbers_must_be_finite(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "row of step 0: a metric is missing or not a finite number";
+    struct loop *loop = start_job();
+    struct history_row row = row_at(0);
+    row.train_loss = NAN;
+    expect_refusal(loop, &row, text);
+    row = row_at(0);
+    row.test_accuracy = INFINITY;
+    expect_refusal(loop, &row, text);
+    row = row_at(0);
+    row.valid_accuracy = 0.5; /* the job has no valid_rows */
+    expect_refusal(loop, &row, text);
+    send_row(loop, attempt_of(loop), 0);
+    loop_sync(loop);
+    assert_int_equal(last_committed(loop), 0);
+    loop_end(loop);
+}
+
+static void valid_rows_have_metrics(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_start();
+    submit(loop, "r1", "{'nb_epochs': 3, 'valid_rows': 60, " BASE "}");
+    store_slot_open(loop->store, 0, "cpu:0", CLASS);
+    WAIT_FOR(loop, loop->dispatch_count == 1);
+    assert_int_equal(last_dispatch(loop)->steps_per_epoch, 9);
+    struct history_row row = row_at(0);
+    expect_refusal(loop, &row,
+                   "row of step 0: a metric is missing or not a finite number");
+    row.valid_accuracy = 0.5;
+    row.valid_loss = 0.25;
+    store_row(loop->store, attempt_of(loop), &row);
+    WAIT_FOR(loop, loop->committed_count == 1);
+    loop_end(loop);
+}
+
+static void messages_of_an_ended_attempt_are_ignored(void **state)
+{
+    (void)state;
+    struct loop *loop = start_job();
+    int64_t first = attempt_of(loop);
+    send_epochs(loop, first, -1, 1);
+    end_attempt(loop, first, OUTCOME_stopped, "");
+    wait_dispatches(loop, 2);
+    int before = loop->committed_count;
+    send_row(loop, first, 20);
+    store_attempt_started(loop->store, first, 77);
+    store_checkpoint(loop->store, first, 20, "20-1.safetensors", 5, "abc");
+    loop_sync(loop);
+    assert_int_equal(loop->committed_count, before);
+    assert_int_equal(loop->refused_count, 0);
+    struct error error;
+    struct db *db = db_open(loop->path, DB_READ, &error);
+    struct statement *s =
+        db_sql(db, "SELECT (SELECT count(*) FROM checkpoint), "
+                   "(SELECT count(*) FROM attempt WHERE pid = 77)");
+    assert_true(statement_next(s));
+    assert_int_equal(column_integer(s, 0), 0);
+    assert_int_equal(column_integer(s, 1), 0);
+    assert_true(statement_finish(s, &error));
+    db_close(db);
+    loop_end(loop);
+}
+
+/* Endings: outcome, rows to epoch, and what becomes of the job. */
+static void outcomes_decide(void **state)
+{
+    (void)state;
+    static const struct {
+        enum outcome outcome;
+        int64_t epochs;
+        const char *message;
+        enum job_state state;
+        const char *reason;
+    } cases[] = {
+        {OUTCOME_done, 3, "", JOB_done, ""},
+        {OUTCOME_done, 2, "", JOB_failed,
+         "the worker was done at step 0, but the row of epoch 3 is missing"},
+        {OUTCOME_stopped, 2, "", JOB_queued, ""},
+        {OUTCOME_stopped, 3, "", JOB_done, ""},
+        {OUTCOME_lost, 2, "end of file", JOB_queued, "end of file"},
+        {OUTCOME_crashed, 2, "signal 11", JOB_queued, "signal 11"},
+        {OUTCOME_crashed, 3, "signal 11", JOB_done, ""},
+        {OUTCOME_failed, 2, "no such data", JOB_failed, "no such data"},
+        {OUTCOME_nondeterministic, 3, "differs", JOB_failed, "differs"},
+        {OUTCOME_diverged, 2, "in epoch 3", JOB_failed, "in epoch 3"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct loop *loop = start_job();
+        int64_t attempt = attempt_of(loop);
+        send_epochs(loop, attempt, -1, cases[i].epochs);
+        loop_sync(loop);
+        int before = loop->change_count;
+        end_attempt(loop, attempt, cases[i].outcome, cases[i].message);
+        assert_int_equal(loop->closed[0], attempt);
+        assert_int_equal(loop->changes[before].from, JOB_running);
+        assert_int_equal(loop->changes[before].to, cases[i].state);
+        assert_string_equal(loop->changes[before].reason, cases[i].reason);
+        /* A queued job is tried again at once, in the same transaction. */
+        assert_int_equal(loop->dispatch_count,
+                         cases[i].state == JOB_queued ? 2 : 1);
+        loop_end(loop);
+    }
+}
+
+static void three_crashes_in_a_row_fail_the_job(void **state)
+{
+    (void)state;
+    /* What gaitd did itself neither counts nor ends the row. */
+    static const enum outcome outcomes[] = {OUTCOME_crashed, OUTCOME_crashed,
+                                            OUTCOME_lost, OUTCOME_crashed};
+    struct loop *loop = start_job();
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(loop->dispatch_count, i + 1);
+        end_attempt(loop, attempt_of(loop), outcomes[i], "signal 11");
+    }
+    assert_int_equal(last_change(loop)->to, JOB_failed);
+    assert_string_equal(last_change(loop)->reason,
+                        "crashed 3 times without a new checkpoint: signal 11");
+    loop_end(loop);
+}
+
+static void a_new_checkpoint_forgives_crashes(void **state)
+{
+    (void)state;
+    struct loop *loop = start_job();
+    for (int i = 1; i <= 5; i++) {
+        assert_int_equal(loop->dispatch_count, i);
+        /* The same step again is no progress. */
+        if (i == 3 || i == 4)
+            store_checkpoint(loop->store, attempt_of(loop), 10,
+                             "10-1.safetensors", 5, "abc");
+        end_attempt(loop, attempt_of(loop), OUTCOME_crashed, "signal 11");
+        assert_int_equal(last_change(loop)->to,
+                         i < 5 ? JOB_running : JOB_failed);
+    }
+    loop_end(loop);
+}
+
+static void an_ending_frees_the_slot_in_its_transaction(void **state)
+{
+    (void)state;
+    struct loop *loop = start_job();
+    submit(loop, "r2", "{'seed': 101, " BASE "}");
+    send_epochs(loop, attempt_of(loop), -1, 3);
+    struct ending ending = {.outcome = OUTCOME_done};
+    store_attempt_end(loop->store, attempt_of(loop), &ending);
+    WAIT_FOR(loop, loop->closed_count == 1);
+    assert_int_equal(loop->dispatch_count, 2);
+    assert_int_equal(last_dispatch(loop)->job, 2);
+    loop_end(loop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_are_acknowledged_after_their_commit),
+        cmocka_unit_test(an_equal_row_is_acknowledged_again),
+        cmocka_unit_test(a_different_row_is_refused),
+        cmocka_unit_test(gaps_are_refused),
+        cmocka_unit_test(numbers_must_be_finite),
+        cmocka_unit_test(valid_rows_have_metrics),
+        cmocka_unit_test(messages_of_an_ended_attempt_are_ignored),
+        cmocka_unit_test(outcomes_decide),
+        cmocka_unit_test(three_crashes_in_a_row_fail_the_job),
+        cmocka_unit_test(a_new_checkpoint_forgives_crashes),
+        cmocka_unit_test(an_ending_frees_the_slot_in_its_transaction),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,394 @@
+/* A store on a real file in a folder of its own, and a loop of one thread that
+ * waits for it on a condition variable. */
+#ifndef TESTS_DAEMON_STORE_FIXTURE_H
+#define TESTS_DAEMON_STORE_FIXTURE_H
+
+// clang-format off
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+// clang-format on
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/reader.h"
+#include "daemon/store.h"
+#include "schema/json.h"
+#include "schema/memory.h"
+#include "schema/message.h"
+#include "schema/spec.h"
+
+#define CLASS "cpu-openblas-test"
+
+enum { TRACE_MAX = 4096, TEST_TRAIN_ROWS = 600, TEST_TEST_ROWS = 100 };
+
+struct trace_change {
+    int64_t job, sweep, position, epoch, nb_epochs;
+    enum job_state from, to;
+    double test_accuracy;
+    char label[64], reason[256];
+};
+
+struct loop {
+    char folder[64], path[128];
+    struct store *store;
+    struct reader *reader;
+    pthread_mutex_t mutex;
+    pthread_cond_t woken;
+    int wakes; /* under the mutex */
+
+    int dispatch_count, change_count, committed_count, closed_count;
+    int stop_count, refused_count, fatal_count;
+    struct dispatch dispatches[TRACE_MAX];
+    struct trace_change changes[TRACE_MAX];
+    int64_t committed_attempt[TRACE_MAX], committed_step[TRACE_MAX];
+    int64_t closed[TRACE_MAX], stops[TRACE_MAX], refused[TRACE_MAX];
+    struct error refusal, fatal;
+};
+
+struct answer {
+    bool is_here;
+    struct cJSON *result, *data;
+    struct error error;
+};
+
+static inline void on_wake(void *user)
+{
+    struct loop *loop = user;
+    pthread_mutex_lock(&loop->mutex);
+    loop->wakes++;
+    pthread_cond_signal(&loop->woken);
+    pthread_mutex_unlock(&loop->mutex);
+}
+
+static inline void on_dispatch(void *user, const struct dispatch *dispatch)
+{
+    struct loop *loop = user;
+    loop->dispatches[loop->dispatch_count++ % TRACE_MAX] = *dispatch;
+}
+
+static inline void on_change(void *user, const struct job_change *c)
+{
+    struct loop *loop = user;
+    struct trace_change *t = &loop->changes[loop->change_count++ % TRACE_MAX];
+    *t = (struct trace_change){
+        .job = c->job,
+        .sweep = c->sweep,
+        .position = c->position,
+        .epoch = c->epoch,
+        .nb_epochs = c->nb_epochs,
+        .from = c->from,
+        .to = c->to,
+        .test_accuracy = c->test_accuracy,
+    };
+    snprintf(t->label, sizeof t->label, "%s", c->label);
+    snprintf(t->reason, sizeof t->reason, "%s", c->reason ? c->reason : "");
+}
+
+static inline void on_committed(void *user, int64_t attempt, int64_t step)
+{
+    struct loop *loop = user;
+    int i = loop->committed_count++ % TRACE_MAX;
+    loop->committed_attempt[i] = attempt;
+    loop->committed_step[i] = step;
+}
+
+static inline void on_closed(void *user, int64_t attempt)
+{
+    struct loop *loop = user;
+    loop->closed[loop->closed_count++ % TRACE_MAX] = attempt;
+}
+
+static inline void on_stop(void *user, int64_t attempt)
+{
+    struct loop *loop = user;
+    loop->stops[loop->stop_count++ % TRACE_MAX] = attempt;
+}
+
+static inline void on_refused(void *user, int64_t attempt,
+                              const struct error *error)
+{
+    struct loop *loop = user;
+    loop->refused[loop->refused_count++ % TRACE_MAX] = attempt;
+    loop->refusal = *error;
+}
+
+static inline void on_fatal(void *user, const struct error *error)
+{
+    struct loop *loop = user;
+    loop->fatal_count++;
+    loop->fatal = *error;
+}
+
+static inline struct store *loop_open_store(struct loop *loop,
+                                            struct error *error)
+{
+    const struct store_hooks hooks = {
+        .user = loop,
+        .on_dispatch = on_dispatch,
+        .on_change = on_change,
+        .on_committed = on_committed,
+        .on_closed = on_closed,
+        .on_stop = on_stop,
+        .on_refused = on_refused,
+        .on_fatal = on_fatal,
+        .wake = on_wake,
+    };
+    return loop->store = store_open(loop->path, &hooks, error);
+}
+
+static inline struct loop *loop_new(void)
+{
+    struct loop *loop = xcalloc(1, sizeof *loop);
+    snprintf(loop->folder, sizeof loop->folder, "/tmp/gaitd-test-XXXXXX");
+    assert_non_null(mkdtemp(loop->folder));
+    snprintf(loop->path, sizeof loop->path, "%s/gaitd.db", loop->folder);
+    pthread_mutex_init(&loop->mutex, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&loop->woken, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    return loop;
+}
+
+static inline struct loop *loop_start(void)
+{
+    struct loop *loop = loop_new();
+    struct error error;
+    if (!loop_open_store(loop, &error))
+        fail_msg("%s", error.text);
+    return loop;
+}
+
+static inline void loop_open_reader(struct loop *loop, double deadline_s)
+{
+    struct error error;
+    loop->reader =
+        reader_open(loop->path, 2, deadline_s, on_wake, loop, &error);
+    if (!loop->reader)
+        fail_msg("%s", error.text);
+}
+
+static inline void loop_remove(struct loop *loop)
+{
+    static const char *const ends[] = {"", "-wal", "-shm"};
+    for (int i = 0; i < 3; i++) {
+        char path[160];
+        snprintf(path, sizeof path, "%s%s", loop->path, ends[i]);
+        unlink(path);
+    }
+    rmdir(loop->folder);
+    pthread_cond_destroy(&loop->woken);
+    pthread_mutex_destroy(&loop->mutex);
+    free(loop);
+}
+
+static inline void loop_end(struct loop *loop)
+{
+    if (loop->reader)
+        reader_close(loop->reader);
+    store_close(loop->store);
+    loop_remove(loop);
+}
+
+/* Waits for the next wake and delivers; fails after half a minute. */
+static inline void loop_turn(struct loop *loop)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += 30;
+    pthread_mutex_lock(&loop->mutex);
+    while (!loop->wakes)
+        if (pthread_cond_timedwait(&loop->woken, &loop->mutex, &until))
+            fail_msg("nothing happened in 30 s");
+    loop->wakes = 0;
+    pthread_mutex_unlock(&loop->mutex);
+    store_deliver(loop->store);
+    if (loop->reader)
+        reader_deliver(loop->reader);
+}
+
+#define WAIT_FOR(loop, condition)                                              \
+    while (!(condition))                                                       \
+    loop_turn(loop)
+
+static inline void on_answer(void *user, struct cJSON *result,
+                             const struct error *error, struct cJSON *data)
+{
+    struct answer *answer = user;
+    answer->is_here = true;
+    answer->result = result;
+    answer->data = data;
+    if (error)
+        answer->error = *error;
+}
+
+static inline void answer_release(struct answer *answer)
+{
+    cJSON_Delete(answer->result);
+    cJSON_Delete(answer->data);
+    memset(answer, 0, sizeof *answer);
+}
+
+static inline struct caller caller_ann(void)
+{
+    return (struct caller){.uid = 1001, .name = "ann"};
+}
+
+static inline struct caller caller_bob(void)
+{
+    return (struct caller){.uid = 1002, .name = "bob"};
+}
+
+/* A submission of JSON with ' for ". */
+static inline struct submission *submission_make(const char *request_id,
+                                                 const char *spec)
+{
+    struct submission *s = xcalloc(1, sizeof *s);
+    char *text = xstrdup(spec);
+    for (char *c = text; *c; c++)
+        if (*c == '\'')
+            *c = '"';
+    s->spec_json = cJSON_Parse(text);
+    assert_non_null(s->spec_json);
+    free(text);
+    struct faults faults;
+    faults_init(&faults);
+    s->spec = xcalloc(1, sizeof *s->spec);
+    if (!spec_init(s->spec, s->spec_json, &faults))
+        fail_msg("%s: %s", faults.fault[0].where, faults.fault[0].text);
+    snprintf(s->request_id, sizeof s->request_id, "%s", request_id);
+    s->caller = caller_ann();
+    s->dataset_count = 1;
+    s->datasets = xcalloc(1, sizeof *s->datasets);
+    snprintf(s->datasets->name, sizeof s->datasets->name, "MNIST");
+    s->datasets->shape = (struct dataset_shape){
+        .train_rows = TEST_TRAIN_ROWS,
+        .test_rows = TEST_TEST_ROWS,
+        .width = 16,
+        .digest = "00112233445566778899aabbccddeeff",
+    };
+    s->threads_most = 4;
+    snprintf(s->device_class, sizeof s->device_class, CLASS);
+    return s;
+}
+
+static inline void submit_as(struct loop *loop, struct submission *s,
+                             struct answer *answer)
+{
+    memset(answer, 0, sizeof *answer);
+    store_submit(loop->store, s, on_answer, answer);
+    WAIT_FOR(loop, answer->is_here);
+}
+
+/* Submits what must succeed; returns the first job's id. */
+static inline int64_t submit(struct loop *loop, const char *request_id,
+                             const char *spec)
+{
+    struct answer answer;
+    submit_as(loop, submission_make(request_id, spec), &answer);
+    if (!answer.result)
+        fail_msg("%s", answer.error.text);
+    int64_t first = json_integer_or(answer.result, "first_job", -1);
+    answer_release(&answer);
+    return first;
+}
+
+/* After this everything queued before it has been committed and told. */
+static inline void loop_sync(struct loop *loop)
+{
+    struct answer answer = {0};
+    struct caller ann = caller_ann();
+    store_watch(loop->store, "1", &ann, on_answer, &answer);
+    WAIT_FOR(loop, answer.is_here);
+    answer_release(&answer);
+}
+
+/* Batches of 60 over 600 rows: ten steps an epoch. */
+static inline struct history_row row_at(int64_t step)
+{
+    struct history_row row = {
+        .step = step,
+        .epoch = step / 10,
+        .train_accuracy = 0.5 + (double)step / 1000,
+        .train_loss = 1.0 / (1.0 + (double)step),
+        .valid_accuracy = NAN,
+        .valid_loss = NAN,
+        .test_accuracy = 0.4 + (double)step / 1000,
+        .test_loss = 2.0 / (1.0 + (double)step),
+        .seconds = (double)step / 7,
+    };
+    snprintf(row.state_hash, sizeof row.state_hash, "%032llx",
+             (unsigned long long)step);
+    return row;
+}
+
+static inline void send_row(struct loop *loop, int64_t attempt, int64_t step)
+{
+    struct history_row row = row_at(step);
+    store_row(loop->store, attempt, &row);
+}
+
+/* Rows of the epochs after `from_epoch` (-1: with step 0) to `to_epoch`. */
+static inline void send_epochs(struct loop *loop, int64_t attempt,
+                               int64_t from_epoch, int64_t to_epoch)
+{
+    for (int64_t epoch = from_epoch + 1; epoch <= to_epoch; epoch++)
+        send_row(loop, attempt, epoch * 10);
+}
+
+static inline void end_attempt(struct loop *loop, int64_t attempt,
+                               enum outcome outcome, const char *message)
+{
+    struct ending ending = {.outcome = outcome};
+    snprintf(ending.message, sizeof ending.message, "%s", message);
+    int before = loop->closed_count;
+    store_attempt_end(loop->store, attempt, &ending);
+    WAIT_FOR(loop, loop->closed_count > before);
+}
+
+static inline const struct dispatch *last_dispatch(const struct loop *loop)
+{
+    assert_true(loop->dispatch_count > 0);
+    return &loop->dispatches[(loop->dispatch_count - 1) % TRACE_MAX];
+}
+
+static inline const struct trace_change *last_change(const struct loop *loop)
+{
+    assert_true(loop->change_count > 0);
+    return &loop->changes[(loop->change_count - 1) % TRACE_MAX];
+}
+
+/* The answer to a question, which must succeed unless `error` is wanted. */
+static inline struct cJSON *ask(struct loop *loop, const char *method,
+                                const char *params, struct error *error)
+{
+    struct answer answer = {0};
+    struct caller ann = caller_ann();
+    char *text = xstrdup(params);
+    for (char *c = text; *c; c++)
+        if (*c == '\'')
+            *c = '"';
+    struct cJSON *object = cJSON_Parse(text);
+    assert_non_null(object);
+    free(text);
+    reader_ask(loop->reader, method, object, &ann, on_answer, &answer);
+    WAIT_FOR(loop, answer.is_here);
+    if (error)
+        *error = answer.error;
+    else if (!answer.result)
+        fail_msg("%s", answer.error.text);
+    cJSON_Delete(answer.data);
+    return answer.result;
+}
+
+#endif

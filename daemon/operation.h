@@ -45,6 +45,9 @@ struct slot {
     /* This transaction's notice of the attempt's rows; kept at its lowest
      * slot. */
     struct notice *committed;
+    /* Why a row of the attempt was refused: however it says that it ended, it
+     * is nondeterministic.  Of its lowest slot; no text: none was. */
+    struct error refusal;
 };
 
 struct store {

@@ -219,13 +219,14 @@ static bool run_row(struct store *store, struct operation *operation,
     if (!load_attempt(store, o->attempt, &attempt, &is_open, error))
         return false;
     struct slot *slot = store_slot_of(store, o->attempt);
-    if (!is_open || !slot)
+    if (!is_open || !slot || slot->refusal.text[0])
         return true;
     if (!take_row(store, &attempt, &o->row, &is_refused, error))
         return false;
-    if (is_refused)
+    if (is_refused) {
+        slot->refusal = *error;
         notice_refused(&store->said, o->attempt, error);
-    else
+    } else
         notice_committed(&store->said, &slot->committed, o->attempt,
                          o->row.step);
     return true;

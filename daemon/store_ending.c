@@ -1,4 +1,5 @@
 /* How attempts end, and what becomes of their jobs. */
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/operation.h"
@@ -132,11 +133,22 @@ static bool end(struct store *store, int64_t attempt, int64_t job_id,
     return store_run_wake(store, job.run, error);
 }
 
+/* An attempt that had a row refused did not end as it says. */
+static void correct(struct store *store, int64_t attempt, struct ending *ending)
+{
+    const struct slot *slot = store_slot_of(store, attempt);
+    if (!slot || !slot->refusal.text[0])
+        return;
+    ending->outcome = OUTCOME_nondeterministic;
+    snprintf(ending->message, sizeof ending->message, "%s", slot->refusal.text);
+}
+
 static bool run_ending(struct store *store, struct operation *operation,
                        struct error *error)
 {
-    const struct ending_operation *o = (struct ending_operation *)operation;
+    struct ending_operation *o = (struct ending_operation *)operation;
     int64_t job = 0;
+    correct(store, o->attempt, &o->ending);
     if (!find_job(store, o->attempt, &job, error) ||
         (job && !end(store, o->attempt, job, &o->ending, error)))
         return false;

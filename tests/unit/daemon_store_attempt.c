@@ -80,46 +80,55 @@ static void an_equal_row_is_acknowledged_again(void **state)
     loop_end(loop);
 }
 
+/* A job whose rows of `sent` are stored (-1 ends them), and then `row`: it is
+ * refused with that sentence, the next row is not taken either, and the job
+ * has failed even if its worker says that it was done. */
+static void assert_refused(const int64_t *sent, const struct history_row *row,
+                           const char *text)
+{
+    struct loop *loop = start_job();
+    for (; *sent >= 0; sent++)
+        send_row(loop, attempt_of(loop), *sent);
+    expect_refusal(loop, row, text);
+    int before = loop->committed_count;
+    send_row(loop, attempt_of(loop), 0);
+    end_attempt(loop, attempt_of(loop), OUTCOME_done, "");
+    assert_int_equal(loop->committed_count, before);
+    assert_int_equal(last_change(loop)->to, JOB_failed);
+    assert_string_equal(last_change(loop)->reason, text);
+    loop_end(loop);
+}
+
 static void a_different_row_is_refused(void **state)
 {
     (void)state;
-    struct loop *loop = start_job();
-    send_epochs(loop, attempt_of(loop), -1, 2);
+    static const char text[] =
+        "nondeterministic: the row of step 10 differs from the one stored";
+    static const int64_t sent[] = {0, 10, 20, -1};
     struct history_row row = row_at(10);
     row.test_loss = nextafter(row.test_loss, 1);
-    expect_refusal(loop, &row,
-                   "nondeterministic: the row of step 10 differs from the one "
-                   "stored");
+    assert_refused(sent, &row, text);
     row = row_at(10);
     row.state_hash[31] ^= 1;
-    expect_refusal(loop, &row,
-                   "nondeterministic: the row of step 10 differs from the one "
-                   "stored");
-    end_attempt(loop, attempt_of(loop), OUTCOME_nondeterministic,
-                loop->refusal.text);
-    assert_int_equal(last_change(loop)->to, JOB_failed);
-    assert_string_equal(last_change(loop)->reason, loop->refusal.text);
-    loop_end(loop);
+    assert_refused(sent, &row, text);
 }
 
 static void gaps_are_refused(void **state)
 {
     (void)state;
-    struct loop *loop = start_job();
     struct history_row row = row_at(10);
-    expect_refusal(loop, &row, "row of step 10: the row of step 0 is missing");
-    send_row(loop, attempt_of(loop), 0);
+    assert_refused((const int64_t[]){-1}, &row,
+                   "row of step 10: the row of step 0 is missing");
     row = row_at(20);
-    expect_refusal(loop, &row, "row of step 20: the row of step 10 is missing");
-    send_row(loop, attempt_of(loop), 5);
-    send_row(loop, attempt_of(loop), 10);
+    assert_refused((const int64_t[]){0, -1}, &row,
+                   "row of step 20: the row of step 10 is missing");
     row = row_at(7);
-    expect_refusal(loop, &row, "row of step 7: behind step 10 and not stored");
+    assert_refused((const int64_t[]){0, 5, 10, -1}, &row,
+                   "row of step 7: behind step 10 and not stored");
     row = row_at(15);
     row.epoch = 2;
-    expect_refusal(loop, &row,
+    assert_refused((const int64_t[]){0, 10, -1}, &row,
                    "row of step 15: not of epoch 2 at 10 steps per epoch");
-    loop_end(loop);
 }
 
 static void numbers_must_be_finite(void **state)
@@ -127,20 +136,16 @@ static void numbers_must_be_finite(void **state)
     (void)state;
     static const char text[] =
         "row of step 0: a metric is missing or not a finite number";
-    struct loop *loop = start_job();
+    static const int64_t none[] = {-1};
     struct history_row row = row_at(0);
     row.train_loss = NAN;
-    expect_refusal(loop, &row, text);
+    assert_refused(none, &row, text);
     row = row_at(0);
     row.test_accuracy = INFINITY;
-    expect_refusal(loop, &row, text);
+    assert_refused(none, &row, text);
     row = row_at(0);
     row.valid_accuracy = 0.5; /* the job has no valid_rows */
-    expect_refusal(loop, &row, text);
-    send_row(loop, attempt_of(loop), 0);
-    loop_sync(loop);
-    assert_int_equal(last_committed(loop), 0);
-    loop_end(loop);
+    assert_refused(none, &row, text);
 }
 
 static void valid_rows_have_metrics(void **state)
@@ -152,12 +157,13 @@ static void valid_rows_have_metrics(void **state)
     WAIT_FOR(loop, loop->dispatch_count == 1);
     assert_int_equal(last_dispatch(loop)->steps_per_epoch, 9);
     struct history_row row = row_at(0);
-    expect_refusal(loop, &row,
-                   "row of step 0: a metric is missing or not a finite number");
     row.valid_accuracy = 0.5;
     row.valid_loss = 0.25;
     store_row(loop->store, attempt_of(loop), &row);
     WAIT_FOR(loop, loop->committed_count == 1);
+    row = row_at(5);
+    expect_refusal(loop, &row,
+                   "row of step 5: a metric is missing or not a finite number");
     loop_end(loop);
 }
 

@@ -45,8 +45,9 @@ struct slot {
     /* This transaction's notice of the attempt's rows; kept at its lowest
      * slot. */
     struct notice *committed;
-    /* Why a row of the attempt was refused: however it says that it ended, it
-     * is nondeterministic.  Of its lowest slot; no text: none was. */
+    /* The last attempt here that had a row refused, and why: however it says
+     * that it ended, it is nondeterministic. */
+    int64_t refused;
     struct error refusal;
 };
 

@@ -219,11 +219,12 @@ static bool run_row(struct store *store, struct operation *operation,
     if (!load_attempt(store, o->attempt, &attempt, &is_open, error))
         return false;
     struct slot *slot = store_slot_of(store, o->attempt);
-    if (!is_open || !slot || slot->refusal.text[0])
+    if (!is_open || !slot || slot->refused == o->attempt)
         return true;
     if (!take_row(store, &attempt, &o->row, &is_refused, error))
         return false;
     if (is_refused) {
+        slot->refused = o->attempt;
         slot->refusal = *error;
         notice_refused(&store->said, o->attempt, error);
     } else

@@ -38,13 +38,9 @@ struct slot *store_slot_of(struct store *store, int64_t attempt)
 
 void store_slots_free(struct store *store, int64_t attempt)
 {
-    for (int i = 0; i < store->slot_count; i++) {
-        struct slot *slot = &store->slots[i];
-        if (slot->attempt == attempt) {
-            slot->attempt = 0;
-            slot->refusal.text[0] = '\0';
-        }
-    }
+    for (int i = 0; i < store->slot_count; i++)
+        if (store->slots[i].attempt == attempt)
+            store->slots[i].attempt = 0;
 }
 
 static bool is_free(const struct slot *slot)

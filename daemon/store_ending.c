@@ -137,7 +137,7 @@ static bool end(struct store *store, int64_t attempt, int64_t job_id,
 static void correct(struct store *store, int64_t attempt, struct ending *ending)
 {
     const struct slot *slot = store_slot_of(store, attempt);
-    if (!slot || !slot->refusal.text[0])
+    if (!slot || slot->refused != attempt)
         return;
     ending->outcome = OUTCOME_nondeterministic;
     snprintf(ending->message, sizeof ending->message, "%s", slot->refusal.text);

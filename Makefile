@@ -48,10 +48,11 @@ daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd hello \
 worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	lock npz rows safetensors session task \
 	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \
-	engine/evaluator engine/initial engine/layout engine/network \
-	engine/order engine/regulariser engine/rule engine/rule_bp \
-	engine/rule_gait engine/rule_tp engine/snapshot engine/step \
-	engine/stream engine/trainer
+	engine/evaluator engine/feedback engine/initial engine/layout \
+	engine/network engine/order engine/regulariser engine/rule \
+	engine/rule_bp engine/rule_dfa engine/rule_fa engine/rule_gait \
+	engine/rule_gait_published engine/rule_itp engine/rule_tp \
+	engine/snapshot engine/step engine/stream engine/trainer
 client_FILES = board chart cmd_cancel cmd_history cmd_list cmd_plot \
 	cmd_results cmd_show cmd_shutdown cmd_status cmd_submit cmd_wait cmd_watch \
 	connection curves exits grid help listing options output style submission \

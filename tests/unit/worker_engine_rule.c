@@ -209,8 +209,8 @@ static void the_regulariser_is_the_slope_of_its_penalty(void **state)
     initial_weights(3, false, N, w);
     for (int i = 0; i < N * N; i++)
         gradient[i] = 1.0;
-    regulariser_add(backend, strength, (struct matrix){w, N, N, N},
-                    (struct matrix){gram, N, N, N},
+    regulariser_add(backend, strength, DIAGONAL_ZERO,
+                    (struct matrix){w, N, N, N}, (struct matrix){gram, N, N, N},
                     (struct matrix){gradient, N, N, N});
     for (int i = 0; i < N * N; i++) {
         double kept = w[i];

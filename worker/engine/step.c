@@ -11,6 +11,7 @@ void step_init(struct step *step, struct network *network,
         .learning_rate = settings->learning_rate,
         .orthogonal_reg = settings->orthogonal_reg,
         .gamma = settings->gamma,
+        .orthogonal_form = regulariser_diagonal(settings->orthogonal_form),
     };
 }
 
@@ -28,6 +29,14 @@ void step_place(struct step *step, struct layout *layout)
             layout_bytes(layout, (size_t)widest * sizeof(int));
     }
     step->flags = layout_bytes(layout, LAYERS_MAX * sizeof(uint32_t));
+    if (step->rule->place)
+        step->rule->place(step, layout);
+}
+
+bool step_start(struct step *step, const struct settings *settings,
+                struct error *error)
+{
+    return !step->rule->start || step->rule->start(step, settings, error);
 }
 
 struct matrix step_delta(const struct step *step, int l)
@@ -36,18 +45,25 @@ struct matrix step_delta(const struct step *step, int l)
                          step->network->layers[l].width);
 }
 
+void step_solve(struct step *step, int l)
+{
+    struct network *network = step->network;
+    struct backend *backend = network->backend;
+    const struct layer *layer = &network->layers[l];
+    struct factor *factor = &step->factor;
+    factor->values = matrix_shaped(factor->values, layer->width, layer->width);
+    backend->factor(backend, layer->weight.value, factor);
+    backend->solve(backend, factor, network_error_below(network, l));
+}
+
 void step_invert(struct step *step, int l, const struct kink *kink)
 {
     struct network *network = step->network;
     struct backend *backend = network->backend;
     const struct layer *layer = &network->layers[l];
-    struct matrix below = network_error_below(network, l);
-    struct factor *factor = &step->factor;
-    factor->values = matrix_shaped(factor->values, layer->width, layer->width);
     backend->invert(backend, layer->output, layer->error, network->slope, kink,
-                    below);
-    backend->factor(backend, layer->weight.value, factor);
-    backend->solve(backend, factor, below);
+                    network_error_below(network, l));
+    step_solve(step, l);
 }
 
 void step_forward(struct step *step)
@@ -77,8 +93,9 @@ void step_gradient(struct step *step, int l)
                      network_read(network, l), TRANSPOSED, delta, PLAIN, 0.0,
                      step->weight_gradient);
     if (step->orthogonal_reg != 0.0)
-        regulariser_add(backend, step->orthogonal_reg, layer->weight.value,
-                        matrix_shaped(step->gram, n, n), step->weight_gradient);
+        regulariser_add(backend, step->orthogonal_reg, step->orthogonal_form,
+                        layer->weight.value, matrix_shaped(step->gram, n, n),
+                        step->weight_gradient);
     backend->column_mean(backend, delta, step->bias_gradient);
 }
 

@@ -18,6 +18,7 @@ struct step {
     struct network *network; /* borrowed */
     const struct rule *rule;
     double learning_rate, orthogonal_reg, gamma;
+    enum diagonal orthogonal_form;
 
     /* Working memory, for one layer at a time. */
     struct matrix delta;           /* B x n */
@@ -26,11 +27,17 @@ struct step {
     struct matrix gram;            /* n x n, with a regulariser */
     struct factor factor;          /* n x n, for rules that invert */
     uint32_t *flags;               /* one per layer: enum fault */
+
+    struct matrix own[LAYERS_MAX]; /* the rule's: its file says what */
 };
 
 void step_init(struct step *step, struct network *network,
                const struct rule *rule, const struct settings *settings);
 void step_place(struct step *step, struct layout *layout);
+
+/* Fills what the rule keeps, once memory is there.  False: ERROR_MEMORY. */
+bool step_start(struct step *step, const struct settings *settings,
+                struct error *error);
 
 /* Outputs of the batch, and the error of the last layer, e = y - target. */
 void step_forward(struct step *step);
@@ -43,9 +50,10 @@ void step_gradient(struct step *step, int l);
  * 0, or the faults found in the highest `*layer` that has any. */
 uint32_t step_run(struct step *step, int *layer);
 
-/* For rules: delta[l] = f' e[l], B x n; and e[l-1] = u W[l]^-1, with u of
- * struct kink. */
+/* For rules: delta[l] = f' e[l], B x n; e[l-1] = u W[l]^-1, with u of struct
+ * kink; and e[l-1] = e[l-1] W[l]^-1, from what is there already. */
 struct matrix step_delta(const struct step *step, int l);
 void step_invert(struct step *step, int l, const struct kink *kink);
+void step_solve(struct step *step, int l);
 
 #endif

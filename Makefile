@@ -113,6 +113,9 @@ $(eval $(call program_rule,gaitd,daemon))
 $(eval $(call program_rule,gait-worker,worker))
 $(eval $(call program_rule,gaitctl,client))
 
+# What a single test needs beside its folder's libraries.
+worker_engine_exact_LIBS = -lmpfr -lgmp
+
 # One test program per file, named <folder>_<module>.c after what it tests.
 UNIT_TESTS = $(basename $(notdir $(wildcard tests/unit/*.c)))
 define unit_rule
@@ -122,7 +125,7 @@ $(BUILD)/tests/$(1).o: tests/unit/$(1).c $(BUILD)/flags
 	$$(Q)$$(COMPILE) $$($(2)_CFLAGS) -c -o $$@ $$<
 $(BUILD)/tests/$(1): $(BUILD)/tests/$(1).o $$($(2)_OBJECTS) $$(schema_OBJECTS) $(BUILD)/files
 	$$(if $$(Q),@echo '  LINK  $$@')
-	$$(Q)$$(LINK) -o $$@ $$(filter %.o,$$(sort $$^)) $$($(2)_LIBS) -lcmocka
+	$$(Q)$$(LINK) -o $$@ $$(filter %.o,$$(sort $$^)) $$($(2)_LIBS) -lcmocka $$($(1)_LIBS)
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call unit_rule,$(t),$(firstword $(subst _, ,$(t))))))
 

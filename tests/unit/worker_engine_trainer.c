@@ -399,7 +399,7 @@ static void a_stop_anywhere_changes_nothing(void **state)
         settings.tower = variant / 2 % 2;
         set_text(settings.widths, settings.tower ? "16x14x10" : "none");
         settings.linear = settings.shuffle = variant / 4;
-        settings.orthogonal_reg = i % 2 ? 0.1 : 0.0;
+        settings.orthogonal_reg = (i + variant) % 2 ? 0.1 : 0.0;
         set_text(settings.orthogonal_form,
                  variant % 2 ? "full" : "offdiagonal");
         check_all_stops(&settings, &tiny.data);

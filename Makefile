@@ -8,6 +8,7 @@
 #   make lint       warnings, static analysis, include rules
 #   make format     clang-format over the sources
 #   make bench      how fast it is; prints figures, judges nothing
+#   make precision  how exact it is, likewise, in minutes
 #   make install    and uninstall: PREFIX=/usr/local DESTDIR=
 #
 # SANITIZE=address,undefined (or thread) builds into a folder of its own.
@@ -64,7 +65,7 @@ client_PACKAGES =
 FOLDERS = schema daemon worker client
 PROGRAMS = gaitd gait-worker gaitctl
 
-.PHONY: all check unit e2e demo deps lint format bench install uninstall clean FORCE
+.PHONY: all check unit e2e demo deps lint format bench precision install uninstall clean FORCE
 all: $(PROGRAMS:%=$(BUILD)/%)
 
 # pkg-config is asked once per folder and only when something is compiled, so
@@ -167,6 +168,20 @@ e2e: all
 bench: all
 	@GAITD_BUILD='$(abspath $(BUILD))' PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) tests/bench/jobs
+
+# The engine's objects alone: what it computes, beside what it ought to.
+$(BUILD)/tests/precision.o: tests/bench/precision.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  CC    $<')
+	$(Q)$(COMPILE) -D_GNU_SOURCE -c -o $@ $<
+$(BUILD)/tests/precision: $(BUILD)/tests/precision.o $(schema_OBJECTS) \
+		$(filter $(BUILD)/worker/engine/%,$(worker_OBJECTS))
+	$(if $(Q),@echo '  LINK  $@')
+	$(Q)$(LINK) -o $@ $^ $(worker_LIBS)
+-include $(BUILD)/tests/precision.d
+
+precision: $(BUILD)/tests/precision
+	@$<
 
 SOURCES = $(sort $(foreach f,$(FOLDERS),$(wildcard $(f)/*.[ch] $(f)/*/*.[ch] $(f)/*/*.inc)) \
 	$(wildcard tests/*/*.[ch]))

@@ -105,9 +105,8 @@ static void propagate(struct step *step, int l)
     copy(step, below->output, target);
     backend->product(backend, 1.0, input, PLAIN, invert_weights(step, l), PLAIN,
                      0.0, read);
-    backend->difference(backend, scale_below(step, l),
-                        network_read(network, l), read,
-                        network_error_below(network, l));
+    backend->difference(backend, scale_below(step, l), network_read(network, l),
+                        read, network_error_below(network, l));
 }
 
 const struct rule rule_gait_published = {

@@ -12,7 +12,7 @@ static void propagate(struct step *step, int l)
     struct backend *backend = network->backend;
     const struct layer *layer = &network->layers[l];
     backend->gate(backend, layer->output, layer->error, 1.0 / network->slope,
-                  network_error_below(network, l));
+                  step_moved(step, l));
     step_solve(step, l);
 }
 

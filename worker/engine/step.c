@@ -28,6 +28,9 @@ void step_place(struct step *step, struct layout *layout)
         step->factor.pivots =
             layout_bytes(layout, (size_t)widest * sizeof(int));
     }
+    for (int i = 0; i < 2 && step->rule->inverts; i++)
+        step->moved[i] =
+            layout_matrix(layout, step->network->batch_rows, widest);
     step->flags = layout_bytes(layout, LAYERS_MAX * sizeof(uint32_t));
     if (step->rule->place)
         step->rule->place(step, layout);
@@ -45,15 +48,29 @@ struct matrix step_delta(const struct step *step, int l)
                          step->network->layers[l].width);
 }
 
+struct matrix step_moved(const struct step *step, int l)
+{
+    return matrix_shaped(step->moved[0], step->delta.rows,
+                         step->network->layers[l].width);
+}
+
+/* Refined once: in the factor of a wide orthogonal matrix elements grow, which
+ * would cost more than a digit at every layer (Higham and Higham, 1989). */
 void step_solve(struct step *step, int l)
 {
     struct network *network = step->network;
     struct backend *backend = network->backend;
     const struct layer *layer = &network->layers[l];
+    struct matrix weight = layer->weight.value, u = step_moved(step, l);
+    struct matrix e = matrix_shaped(step->moved[1], u.rows, u.cols);
     struct factor *factor = &step->factor;
     factor->values = matrix_shaped(factor->values, layer->width, layer->width);
-    backend->factor(backend, layer->weight.value, factor);
-    backend->solve(backend, factor, network_error_below(network, l));
+    backend->factor(backend, weight, factor);
+    backend->gate(backend, u, u, 1.0, e); /* copies */
+    backend->solve(backend, factor, e);
+    backend->product(backend, 1.0, e, PLAIN, weight, PLAIN, -1.0, u);
+    backend->solve(backend, factor, u);
+    backend->difference(backend, 1.0, e, u, network_error_below(network, l));
 }
 
 void step_invert(struct step *step, int l, const struct kink *kink)
@@ -62,7 +79,7 @@ void step_invert(struct step *step, int l, const struct kink *kink)
     struct backend *backend = network->backend;
     const struct layer *layer = &network->layers[l];
     backend->invert(backend, layer->output, layer->error, network->slope, kink,
-                    network_error_below(network, l));
+                    step_moved(step, l));
     step_solve(step, l);
 }
 

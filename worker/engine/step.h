@@ -26,6 +26,7 @@ struct step {
     struct matrix bias_gradient;   /* 1 x n */
     struct matrix gram;            /* n x n, with a regulariser */
     struct factor factor;          /* n x n, for rules that invert */
+    struct matrix moved[2];        /* B x n, for rules that invert */
     uint32_t *flags;               /* one per layer: enum fault */
 
     struct matrix own[LAYERS_MAX]; /* the rule's: its file says what */
@@ -51,9 +52,10 @@ void step_gradient(struct step *step, int l);
 uint32_t step_run(struct step *step, int *layer);
 
 /* For rules: delta[l] = f' e[l], B x n; e[l-1] = u W[l]^-1, with u of struct
- * kink; and e[l-1] = e[l-1] W[l]^-1, from what is there already. */
+ * kink; or with what the rule has put into step_moved, which is lost. */
 struct matrix step_delta(const struct step *step, int l);
 void step_invert(struct step *step, int l, const struct kink *kink);
+struct matrix step_moved(const struct step *step, int l); /* B x n */
 void step_solve(struct step *step, int l);
 
 #endif

@@ -350,9 +350,11 @@ static void print_rows(const char *start, int depth,
 {
     for (int l = depth - 1; l >= 0; l--) {
         printf("%-10s %6d %5d", start, depth - 1, l);
-        for (int v = 0; v < VARIANTS; v++)
-            printf("  %8.1e %8.2g", errors[v][l].relative,
-                   errors[v][l].degrees);
+        for (int v = 0; v < VARIANTS; v++) {
+            struct error_of e = errors[v][l];
+            printf(e.degrees < 0.1 ? "  %8.1e %8.1e" : "  %8.1e %8.1f",
+                   e.relative, e.degrees);
+        }
         printf("\n");
     }
     fflush(stdout);

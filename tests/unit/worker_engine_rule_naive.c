@@ -457,31 +457,6 @@ static void rules_that_follow_a_loss_are_its_slope(void **state)
             check_slopes(rule, c);
 }
 
-/* With one layer below the last, the two hear the same feedback. */
-static void direct_feedback_is_feedback_one_layer_down(void **state)
-{
-    (void)state;
-    struct model fa, dfa;
-    struct naive unused;
-    open_case(4, 1, &fa, &unused);
-    open_case(5, 1, &dfa, &unused);
-    assert_string_equal(fa.step.rule->name, "FA");
-    assert_string_equal(dfa.step.rule->name, "DFA");
-    for (int l = DEPTH - 1; l > 0; l--) {
-        step_gradient(&fa.step, l);
-        step_gradient(&dfa.step, l);
-        struct matrix below = network_error_below(&fa.network, l);
-        double *a = matrix_doubles(&fa, below);
-        double *b = matrix_doubles(&dfa, network_error_below(&dfa.network, l));
-        bool is_near = distance(a, b, matrix_size(below)) < 1e-13;
-        assert_int_equal(is_near, l == DEPTH - 1);
-        free(a);
-        free(b);
-    }
-    model_close(&fa);
-    model_close(&dfa);
-}
-
 /* np.random.RandomState(s).randn(16, 16) / 4, s being the low half of
  * mix(mix(3) ^ -2), SplitMix64's.  A later build must draw the same. */
 static void feedback_never_changes(void **state)
@@ -504,7 +479,6 @@ int main(void)
         cmocka_unit_test(every_rule_is_what_plain_loops_give),
         cmocka_unit_test(every_rule_is_tested),
         cmocka_unit_test(rules_that_follow_a_loss_are_its_slope),
-        cmocka_unit_test(direct_feedback_is_feedback_one_layer_down),
         cmocka_unit_test(feedback_never_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

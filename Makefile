@@ -8,6 +8,7 @@
 #   make lint       warnings, static analysis, include rules
 #   make format     clang-format over the sources
 #   make bench      how fast it is; prints figures, judges nothing
+#   make precision  how exact it is, likewise, in minutes
 #   make install    and uninstall: PREFIX=/usr/local DESTDIR=
 #
 # SANITIZE=address,undefined (or thread) builds into a folder of its own.
@@ -48,10 +49,11 @@ daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd hello \
 worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	lock npz rows safetensors session task \
 	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \
-	engine/evaluator engine/initial engine/layout engine/network \
-	engine/order engine/regulariser engine/rule engine/rule_bp \
-	engine/rule_gait engine/rule_tp engine/snapshot engine/step \
-	engine/stream engine/trainer
+	engine/evaluator engine/feedback engine/initial engine/layout \
+	engine/network engine/order engine/regulariser engine/rule \
+	engine/rule_bp engine/rule_dfa engine/rule_fa engine/rule_gait \
+	engine/rule_gait_published engine/rule_itp engine/rule_tp \
+	engine/snapshot engine/step engine/stream engine/trainer
 client_FILES = board chart cmd_cancel cmd_history cmd_list cmd_plot \
 	cmd_results cmd_show cmd_shutdown cmd_status cmd_submit cmd_wait cmd_watch \
 	connection curves exits grid help listing options output style submission \
@@ -63,7 +65,7 @@ client_PACKAGES =
 FOLDERS = schema daemon worker client
 PROGRAMS = gaitd gait-worker gaitctl
 
-.PHONY: all check unit e2e demo deps lint format bench install uninstall clean FORCE
+.PHONY: all check unit e2e demo deps lint format bench precision install uninstall clean FORCE
 all: $(PROGRAMS:%=$(BUILD)/%)
 
 # pkg-config is asked once per folder and only when something is compiled, so
@@ -112,6 +114,9 @@ $(eval $(call program_rule,gaitd,daemon))
 $(eval $(call program_rule,gait-worker,worker))
 $(eval $(call program_rule,gaitctl,client))
 
+# What a single test needs beside its folder's libraries.
+worker_engine_exact_LIBS = -lmpfr -lgmp
+
 # One test program per file, named <folder>_<module>.c after what it tests.
 UNIT_TESTS = $(basename $(notdir $(wildcard tests/unit/*.c)))
 define unit_rule
@@ -121,7 +126,7 @@ $(BUILD)/tests/$(1).o: tests/unit/$(1).c $(BUILD)/flags
 	$$(Q)$$(COMPILE) $$($(2)_CFLAGS) -c -o $$@ $$<
 $(BUILD)/tests/$(1): $(BUILD)/tests/$(1).o $$($(2)_OBJECTS) $$(schema_OBJECTS) $(BUILD)/files
 	$$(if $$(Q),@echo '  LINK  $$@')
-	$$(Q)$$(LINK) -o $$@ $$(filter %.o,$$(sort $$^)) $$($(2)_LIBS) -lcmocka
+	$$(Q)$$(LINK) -o $$@ $$(filter %.o,$$(sort $$^)) $$($(2)_LIBS) -lcmocka $$($(1)_LIBS)
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call unit_rule,$(t),$(firstword $(subst _, ,$(t))))))
 
@@ -163,6 +168,20 @@ e2e: all
 bench: all
 	@GAITD_BUILD='$(abspath $(BUILD))' PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) tests/bench/jobs
+
+# The engine's objects alone: what it computes, beside what it ought to.
+$(BUILD)/tests/precision.o: tests/bench/precision.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  CC    $<')
+	$(Q)$(COMPILE) -D_GNU_SOURCE -c -o $@ $<
+$(BUILD)/tests/precision: $(BUILD)/tests/precision.o $(schema_OBJECTS) \
+		$(filter $(BUILD)/worker/engine/%,$(worker_OBJECTS))
+	$(if $(Q),@echo '  LINK  $@')
+	$(Q)$(LINK) -o $@ $^ $(worker_LIBS)
+-include $(BUILD)/tests/precision.d
+
+precision: $(BUILD)/tests/precision
+	@$<
 
 SOURCES = $(sort $(foreach f,$(FOLDERS),$(wildcard $(f)/*.[ch] $(f)/*/*.[ch] $(f)/*/*.inc)) \
 	$(wildcard tests/*/*.[ch]))

@@ -63,6 +63,17 @@ int settings_widths(const struct settings *settings, int width,
     return count;
 }
 
+bool settings_is_orthogonal(const struct settings *settings)
+{
+    return settings->orthogonal_init || settings->orthogonal_reg == 0;
+}
+
+bool settings_is_published(const struct settings *settings)
+{
+    return !strcmp(settings->algorithm, "GAIT") &&
+           !strcmp(settings->gait_form, "published");
+}
+
 int64_t settings_train_rows(const struct settings *settings,
                             const struct dataset_shape *shape)
 {
@@ -119,9 +130,19 @@ static void check_batch(const struct settings *settings,
                    (long long)settings->batch_size, (long long)rows);
 }
 
+/* Its rounding grows a thousandfold a layer: float32 would leave nothing. */
+static void check_form(const struct settings *settings, struct faults *faults)
+{
+    if (settings_is_published(settings) &&
+        strcmp(settings->precision, "float64"))
+        faults_add(faults, "gait_form",
+                   "\"published\" needs \"precision\": \"float64\"");
+}
+
 void settings_check(const struct settings *settings,
                     const struct dataset_shape *shape, struct faults *faults)
 {
+    check_form(settings, faults);
     check_widths(settings, shape, faults);
     check_rows("test_rows", settings->test_rows, shape->test_rows, "test",
                settings, faults);
@@ -151,14 +172,19 @@ static void reset(struct settings *settings, const char *name)
 void settings_canonical(struct settings *settings,
                         const struct dataset_shape *shape)
 {
-    if (strcmp(settings->algorithm, "GAIT") || settings->linear)
+    if (strcmp(settings->algorithm, "GAIT"))
+        reset(settings, "gait_form");
+    if (strcmp(settings->algorithm, "GAIT") ||
+        (settings->linear && !settings_is_published(settings)))
         reset(settings, "gamma"); /* linear units have no kink to cross */
     if (settings->tower)
         reset(settings, "nb_layers");
     if (!strcmp(settings->widths, WIDTHS_INITIAL))
         reset(settings, "widths");
-    if (settings->orthogonal_reg == 0)
+    if (settings->orthogonal_reg == 0) {
         reset(settings, "orthogonal_init");
+        reset(settings, "orthogonal_form");
+    }
     if (!settings->eval_every)
         reset(settings, "eval_offset");
     if (settings->train_rows == shape->train_rows - settings->valid_rows)

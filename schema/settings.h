@@ -26,7 +26,10 @@ struct faults;
 #define RULES(X)                                                               \
     X(BP, bp)                                                                  \
     X(GAIT, gait)                                                              \
-    X(TP, tp)
+    X(TP, tp)                                                                  \
+    X(ITP, itp)                                                                \
+    X(FA, fa)                                                                  \
+    X(DFA, dfa)
 
 #define RULE_WORD(name, suffix) #name " "
 
@@ -52,6 +55,8 @@ struct faults;
       "step size of the optimiser")                                                                  \
     X(orthogonal_reg,  REAL,    TRAJECTORY,  "0",       0,     1e12,   "",                           \
       "strength of the orthogonality regulariser")                                                   \
+    X(orthogonal_form, TEXT,    TRAJECTORY,  "offdiagonal", 0, 0,      "offdiagonal full",           \
+      "what the regulariser keeps small: W W^T off its diagonal, or all of W W^T - I")               \
     X(orthogonal_init, BOOLEAN, TRAJECTORY,  "false",   0,     1,      "",                           \
       "start from orthogonal weights; always so when orthogonal_reg is 0")                           \
     X(seed,            INTEGER, TRAJECTORY,  "1",       0,     4294967230, "",                       \
@@ -60,6 +65,8 @@ struct faults;
       "rows per update")                                                                             \
     X(gamma,           REAL,    TRAJECTORY,  "0.001",   1e-12, 1,      "",                           \
       "GAIT-prop's step towards the target")                                                         \
+    X(gait_form,       TEXT,    TRAJECTORY,  "exact",   0,     0,      "exact published",            \
+      "GAIT-prop's arithmetic: without cancellation, or as published (in float64)")                  \
     X(precision,       TEXT,    TRAJECTORY,  "float32", 0,     0,      "float32 float64",            \
       "number format of parameters, moments and arithmetic")                                         \
     X(train_rows,      INTEGER, TRAJECTORY,  "all",     0,     1e9,    "all",                        \
@@ -191,11 +198,19 @@ void settings_check(const struct settings *settings,
                     const struct dataset_shape *shape, struct faults *faults);
 
 /* Resets what has no effect to its default, so that equal trainings look
- * equal: gamma unless GAIT with kinks, nb_layers under tower, widths that are
- * those of "none", orthogonal_init at orthogonal_reg 0, eval_offset at
- * eval_every 0, row counts that are all.  For settings that were checked. */
+ * equal: gamma and gait_form unless GAIT, gamma without kinks in exact form,
+ * nb_layers under tower, widths that are those of "none", orthogonal_init and
+ * orthogonal_form at orthogonal_reg 0, eval_offset at eval_every 0, row counts
+ * that are all.  For settings that were checked. */
 void settings_canonical(struct settings *settings,
                         const struct dataset_shape *shape);
+
+/* Whether weights start orthogonal: as orthogonal_init says, and always at
+ * orthogonal_reg 0, as published. */
+bool settings_is_orthogonal(const struct settings *settings);
+
+/* Whether GAIT is to be computed as published, rounding and all. */
+bool settings_is_published(const struct settings *settings);
 
 /* Rows really trained on, and tested on, after `all` is resolved. */
 int64_t settings_train_rows(const struct settings *settings,

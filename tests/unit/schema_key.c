@@ -41,6 +41,12 @@ static void keys_never_change(void **state)
         {"{'tower': true, 'widths': '16x16x10', 'linear': true,"
          " 'precision': 'float64', 'train_rows': 60, 'shuffle': true}",
          "c4a83a0be99c54bb505273337c161858"},
+        {"{'algorithm': 'GAIT', 'gait_form': 'published',"
+         " 'precision': 'float64'}",
+         "b1a1d79416b9b9523f74a19d91e21a9e"},
+        {"{'algorithm': 'DFA', 'orthogonal_reg': 0.1,"
+         " 'orthogonal_form': 'full'}",
+         "10740c023531f80e74dad8a51833ef69"},
     };
     for (size_t i = 0; i < COUNT(cases); i++)
         assert_string_equal(key_of(cases[i].json, &shape).hex, cases[i].key);
@@ -75,7 +81,9 @@ static void equal_trainings_have_equal_keys(void **state)
         "{'device': 'cpu', 'threads': 4}",
         "{'dataset': 'my-mnist'}",
         "{'gamma': 0.5}",
+        "{'gait_form': 'published'}",
         "{'orthogonal_init': true}",
+        "{'orthogonal_form': 'full'}",
         "{'eval_offset': 3}",
         "{'train_rows': 60000}",
         "{'test_rows': 10000}",
@@ -95,6 +103,10 @@ static void different_trainings_have_different_keys(void **state)
         "{'algorithm': 'TP'}",
         "{'algorithm': 'GAIT'}",
         "{'algorithm': 'GAIT', 'gamma': 0.1}",
+        "{'algorithm': 'GAIT', 'gait_form': 'published'}",
+        "{'algorithm': 'ITP'}",
+        "{'algorithm': 'FA'}",
+        "{'algorithm': 'DFA'}",
         "{'nb_layers': 2}",
         "{'tower': true}",
         "{'tower': true, 'widths': '784x10'}",
@@ -102,6 +114,7 @@ static void different_trainings_have_different_keys(void **state)
         "{'learning_rate': 0.00010000000000000002}",
         "{'orthogonal_reg': 0.1}",
         "{'orthogonal_reg': 0.1, 'orthogonal_init': true}",
+        "{'orthogonal_reg': 0.1, 'orthogonal_form': 'full'}",
         "{'seed': 0}",
         "{'seed': 2}",
         "{'batch_size': 61}",

@@ -50,14 +50,19 @@ static void defaults_are_these(void **state)
         text, "{\"algorithm\":\"BP\",\"dataset\":\"MNIST\",\"nb_layers\":1,"
               "\"tower\":false,\"widths\":\"none\",\"linear\":false,"
               "\"learning_rate\":0.0001,\"orthogonal_reg\":0,"
+              "\"orthogonal_form\":\"offdiagonal\","
               "\"orthogonal_init\":false,\"seed\":1,\"batch_size\":60,"
-              "\"gamma\":0.001,\"precision\":\"float32\",\"train_rows\":0,"
+              "\"gamma\":0.001,\"gait_form\":\"exact\",\"precision\":"
+              "\"float32\",\"train_rows\":0,"
               "\"valid_rows\":0,\"shuffle\":false,\"eval_every\":0,"
               "\"eval_offset\":0,\"test_rows\":0,\"device\":\"any\","
               "\"threads\":1,\"nb_epochs\":100}");
     free(text);
     cJSON_Delete(object);
 }
+
+/* As messages list them: a new rule is added here. */
+#define RULES_LISTED "BP, GAIT, TP, ITP, FA, DFA"
 
 static void refuses_with_a_sentence(void **state)
 {
@@ -88,13 +93,17 @@ static void refuses_with_a_sentence(void **state)
         {"{'tower': 'yes'}", "tower: \"yes\" is not true or false"},
         {"{'tower': 1}", "tower: 1 is not true or false"},
         {"{'algorithm': 'SGD'}",
-         "algorithm: \"SGD\" is not one of BP, GAIT, TP"},
+         "algorithm: \"SGD\" is not one of " RULES_LISTED},
         {"{'algorithm': 'BP '}",
-         "algorithm: \"BP \" is not one of BP, GAIT, TP"},
-        {"{'algorithm': ''}", "algorithm: \"\" is not one of BP, GAIT, TP"},
-        {"{'algorithm': 7}", "algorithm: 7 is not one of BP, GAIT, TP"},
+         "algorithm: \"BP \" is not one of " RULES_LISTED},
+        {"{'algorithm': ''}", "algorithm: \"\" is not one of " RULES_LISTED},
+        {"{'algorithm': 7}", "algorithm: 7 is not one of " RULES_LISTED},
         {"{'precision': 'float16'}",
          "precision: \"float16\" is not one of float32, float64"},
+        {"{'gait_form': 'Published'}",
+         "gait_form: \"Published\" is not one of exact, published"},
+        {"{'orthogonal_form': true}",
+         "orthogonal_form: true is not one of offdiagonal, full"},
         {"{'dataset': '../etc/passwd'}",
          "dataset: \"../etc/passwd\" is not a name of at most 63 letters, "
          "digits, \".\", \"_\" and \"-\""},
@@ -268,6 +277,12 @@ static void checks_settings_against_the_data(void **state)
         {"{'tower': true, 'widths': '784x10', 'batch_size': 60000}", ""},
         {"{'train_rows': 50000, 'valid_rows': 10000, 'test_rows': 10000}", ""},
         {"{'nb_layers': 64, 'seed': 4294967230, 'eval_every': 1000000}", ""},
+        {"{'gait_form': 'published', 'algorithm': 'GAIT'}",
+         "gait_form: \"published\" needs \"precision\": \"float64\""},
+        {"{'gait_form': 'published', 'algorithm': 'GAIT',"
+         " 'precision': 'float64'}",
+         ""},
+        {"{'gait_form': 'published', 'algorithm': 'TP'}", ""},
         {"{'widths': '784x10'}", "widths: needs \"tower\": true"},
         {"{'tower': true, 'widths': '785x10'}",
          "widths: 785x10 begins with 785, but MNIST has 784 pixels a row"},
@@ -314,6 +329,18 @@ static void canonical_forgets_what_has_no_effect(void **state)
          "{'gamma': 0.1, 'algorithm': 'GAIT'}"},
         {"{'gamma': 0.1, 'algorithm': 'GAIT', 'linear': true}",
          "{'algorithm': 'GAIT', 'linear': true}"},
+        {"{'gait_form': 'published', 'algorithm': 'ITP'}",
+         "{'algorithm': 'ITP'}"},
+        {"{'gait_form': 'published', 'algorithm': 'GAIT'}",
+         "{'gait_form': 'published', 'algorithm': 'GAIT'}"},
+        /* There gamma decides rounding. */
+        {"{'gamma': 0.1, 'algorithm': 'GAIT', 'linear': true,"
+         " 'gait_form': 'published'}",
+         "{'gamma': 0.1, 'algorithm': 'GAIT', 'linear': true,"
+         " 'gait_form': 'published'}"},
+        {"{'orthogonal_form': 'full'}", "{}"},
+        {"{'orthogonal_form': 'full', 'orthogonal_reg': 0.1}",
+         "{'orthogonal_form': 'full', 'orthogonal_reg': 0.1}"},
         {"{'tower': true, 'nb_layers': 4}", "{'tower': true}"},
         {"{'nb_layers': 4}", "{'nb_layers': 4}"},
         {"{'tower': true, 'widths': '784x500x200x10'}", "{'tower': true}"},
@@ -346,6 +373,18 @@ static void canonical_forgets_what_has_no_effect(void **state)
     }
 }
 
+static void weights_start_as_published(void **state)
+{
+    (void)state;
+    struct settings settings;
+    settings_init(&settings);
+    assert_true(settings_is_orthogonal(&settings));
+    settings.orthogonal_reg = 0.1;
+    assert_false(settings_is_orthogonal(&settings));
+    settings.orthogonal_init = true;
+    assert_true(settings_is_orthogonal(&settings));
+}
+
 static void rows_are_resolved(void **state)
 {
     (void)state;
@@ -376,6 +415,7 @@ int main(void)
         cmocka_unit_test(reads_command_line_values),
         cmocka_unit_test(checks_settings_against_the_data),
         cmocka_unit_test(canonical_forgets_what_has_no_effect),
+        cmocka_unit_test(weights_start_as_published),
         cmocka_unit_test(rows_are_resolved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

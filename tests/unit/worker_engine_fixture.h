@@ -44,7 +44,7 @@ static inline void model_open(struct model *model,
                               const int *widths, int depth)
 {
     struct error error;
-    const struct rule *rule = rule_find(settings->algorithm);
+    const struct rule *rule = rule_choose(settings);
     assert_non_null(rule);
     model->backend = backend_cpu_open(settings->precision, 1, &error);
     assert_non_null(model->backend);
@@ -59,6 +59,7 @@ static inline void model_open(struct model *model,
     assert_non_null(model->memory);
     layout = (struct layout){layout.element_bytes, model->memory, 0};
     model_place(model, &layout);
+    assert_true(step_start(&model->step, settings, &error));
 }
 
 static inline void model_close(struct model *model)

@@ -209,8 +209,8 @@ static void the_regulariser_is_the_slope_of_its_penalty(void **state)
     initial_weights(3, false, N, w);
     for (int i = 0; i < N * N; i++)
         gradient[i] = 1.0;
-    regulariser_add(backend, strength, (struct matrix){w, N, N, N},
-                    (struct matrix){gram, N, N, N},
+    regulariser_add(backend, strength, DIAGONAL_ZERO,
+                    (struct matrix){w, N, N, N}, (struct matrix){gram, N, N, N},
                     (struct matrix){gradient, N, N, N});
     for (int i = 0; i < N * N; i++) {
         double kept = w[i];
@@ -224,11 +224,54 @@ static void the_regulariser_is_the_slope_of_its_penalty(void **state)
     backend->close(backend);
 }
 
+/* A factor of a random orthogonal matrix alone would leave 1e-5. */
+static void wide_orthogonal_weights_cost_no_digits(void **state)
+{
+    (void)state;
+    enum { WIDE = 784, FEW = 4 };
+    struct settings settings;
+    struct model model;
+    struct error error;
+    int widths[2] = {WIDE, WIDE};
+    double *u = malloc(FEW * WIDE * sizeof *u);
+    assert_non_null(u);
+    settings_init(&settings);
+    snprintf(settings.algorithm, sizeof settings.algorithm, "ITP");
+    settings.batch_size = FEW;
+    settings.linear = true;
+    model_open(&model, &settings, widths, 2);
+    assert_true(network_start(&model.network, 1, true, &error));
+    for (int i = 0; i < FEW * WIDE; i++)
+        u[i] = i % 7 - 3;
+    model.backend->assign(model.backend, model.network.layers[1].error, u);
+    step_gradient(&model.step, 1);
+    double *w = matrix_doubles(&model, model.network.layers[1].weight.value);
+    double *e = matrix_doubles(&model, network_error_below(&model.network, 1));
+    double *got = calloc(FEW * WIDE, sizeof *got);
+    assert_non_null(got);
+    for (int i = 0; i < FEW * WIDE; i++)
+        for (int j = 0; j < WIDE; j++)
+            got[i / WIDE * WIDE + j] += e[i] * w[i % WIDE * WIDE + j];
+    assert_near("e W", got, u, FEW * WIDE, 5e-7 * norm(u, FEW * WIDE));
+    free(got);
+    free(e);
+    free(w);
+    free(u);
+    model_close(&model);
+}
+
 static void rules_are_found_by_name(void **state)
 {
     (void)state;
     assert_ptr_equal(rule_find("GAIT"), &rule_gait);
     assert_null(rule_find("gait"));
+    struct settings settings;
+    settings_init(&settings);
+    assert_ptr_equal(rule_choose(&settings), &rule_bp);
+    snprintf(settings.gait_form, sizeof settings.gait_form, "published");
+    assert_ptr_equal(rule_choose(&settings), &rule_bp);
+    snprintf(settings.algorithm, sizeof settings.algorithm, "GAIT");
+    assert_ptr_equal(rule_choose(&settings), &rule_gait_published);
 }
 
 int main(void)
@@ -240,6 +283,7 @@ int main(void)
         cmocka_unit_test(linear_units_pass_errors_unchanged),
         cmocka_unit_test(a_vanishing_step_still_crosses_at_zero),
         cmocka_unit_test(the_regulariser_is_the_slope_of_its_penalty),
+        cmocka_unit_test(wide_orthogonal_weights_cost_no_digits),
         cmocka_unit_test(rules_are_found_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -384,18 +384,24 @@ static void check_all_stops(const struct settings *settings,
 static void a_stop_anywhere_changes_nothing(void **state)
 {
     (void)state;
-    static const char *const algorithms[] = {"BP", "GAIT", "TP"};
+#define RULE_NAME(name, suffix) #name,
+    static const char *const algorithms[] = {RULES(RULE_NAME)};
+    enum { RULE_COUNT = sizeof algorithms / sizeof algorithms[0] };
     static const char *const precisions[] = {"float32", "float64"};
     struct tiny tiny;
     make_tiny(&tiny);
-    for (int i = 0; i < 3 * 2 * 4; i++) {
+    for (int i = 0; i < RULE_COUNT * 2 * 4; i++) {
         struct settings settings = tiny_settings();
-        set_text(settings.algorithm, algorithms[i % 3]);
-        set_text(settings.precision, precisions[i / 3 % 2]);
-        settings.tower = i / 6 % 2;
+        int variant = i / RULE_COUNT;
+        set_text(settings.algorithm, algorithms[i % RULE_COUNT]);
+        set_text(settings.precision, precisions[variant % 2]);
+        set_text(settings.gait_form, variant % 2 ? "published" : "exact");
+        settings.tower = variant / 2 % 2;
         set_text(settings.widths, settings.tower ? "16x14x10" : "none");
-        settings.linear = settings.shuffle = i / 12;
-        settings.orthogonal_reg = i % 2 ? 0.1 : 0.0;
+        settings.linear = settings.shuffle = variant / 4;
+        settings.orthogonal_reg = (i + variant) % 2 ? 0.1 : 0.0;
+        set_text(settings.orthogonal_form,
+                 variant % 2 ? "full" : "offdiagonal");
         check_all_stops(&settings, &tiny.data);
     }
 }

@@ -30,6 +30,9 @@ struct matrix {
 
 enum orientation { PLAIN, TRANSPOSED };
 
+/* What becomes of the diagonal of W W^T. */
+enum diagonal { DIAGONAL_KEPT, DIAGONAL_ZERO, DIAGONAL_LESS_ONE };
+
 /* Rows as bytes in host memory, and the pixel that stands for 1. */
 struct source {
     const uint8_t *pixels; /* rows x width */
@@ -96,9 +99,9 @@ struct backend {
     void (*product)(struct backend *, double alpha, struct matrix a,
                     enum orientation a_is, struct matrix b,
                     enum orientation b_is, double beta, struct matrix c);
-    /* s = a a^T, without its diagonal if asked.  A symmetric matrix is read
-     * by `symmetric_product` only, which may keep but half of it. */
-    void (*gram)(struct backend *, struct matrix a, bool zero_diagonal,
+    /* s = a a^T, its diagonal kept, zeroed, or less 1.  A symmetric matrix is
+     * read by `symmetric_product` only, which may keep but half of it. */
+    void (*gram)(struct backend *, struct matrix a, enum diagonal diagonal,
                  struct matrix s);
     void (*symmetric_product)(struct backend *, double alpha, struct matrix s,
                               struct matrix a, double beta, struct matrix c);
@@ -112,6 +115,14 @@ struct backend {
     /* u as above */
     void (*invert)(struct backend *, struct matrix y, struct matrix e,
                    double slope, const struct kink *kink, struct matrix u);
+    /* c = alpha (a - b) */
+    void (*difference)(struct backend *, double alpha, struct matrix a,
+                       struct matrix b, struct matrix c);
+    /* z = g((1 - c) y + c t) - bias, c = gamma where y >= 0 and gamma slope^2
+     * elsewhere: what would have had its output moved from y towards t. */
+    void (*retrace)(struct backend *, struct matrix y, struct matrix t,
+                    struct matrix bias, double slope, double gamma,
+                    struct matrix z);
     /* mean[0,j] = mean over i of a[i,j] */
     void (*column_mean)(struct backend *, struct matrix a, struct matrix mean);
     /* e = y - one-hot(labels) in the first `classes` columns, 0 elsewhere */

@@ -2,15 +2,6 @@
 
 #include "worker/engine/stream.h"
 
-/* SplitMix64's output function (Steele, Lea and Flood, 2014). */
-static uint64_t mix(uint64_t x)
-{
-    x += 0x9e3779b97f4a7c15u;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
 /* Uniform in 0..bound-1: words past the last whole multiple are drawn anew. */
 static uint32_t below(struct stream *stream, uint32_t bound)
 {
@@ -24,7 +15,7 @@ static uint32_t below(struct stream *stream, uint32_t bound)
 void order_shuffle(int64_t seed, int64_t epoch, int32_t *order, int32_t rows)
 {
     struct stream stream;
-    stream_init(&stream, (uint32_t)mix(mix((uint64_t)seed) ^ (uint64_t)epoch));
+    stream_init(&stream, stream_seed(seed, epoch));
     for (int32_t i = 0; i < rows; i++)
         order[i] = i;
     for (int32_t i = rows - 1; i > 0; i--) {

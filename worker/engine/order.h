@@ -2,7 +2,7 @@
  *
  * A function of seed and epoch alone, so that a run that is stopped and
  * restored goes on in the same order: Fisher-Yates with numbers from MT19937,
- * seeded with a SplitMix64 hash of both.
+ * seeded with a hash of both (stream_seed).
  */
 #ifndef ENGINE_ORDER_H
 #define ENGINE_ORDER_H

@@ -1,10 +1,17 @@
 #include "worker/engine/regulariser.h"
 
-void regulariser_add(struct backend *backend, double strength,
-                     struct matrix weight, struct matrix gram,
-                     struct matrix gradient)
+#include <string.h>
+
+enum diagonal regulariser_diagonal(const char *form)
 {
-    backend->gram(backend, weight, true, gram);
+    return strcmp(form, "full") ? DIAGONAL_ZERO : DIAGONAL_LESS_ONE;
+}
+
+void regulariser_add(struct backend *backend, double strength,
+                     enum diagonal diagonal, struct matrix weight,
+                     struct matrix gram, struct matrix gradient)
+{
+    backend->gram(backend, weight, diagonal, gram);
     backend->symmetric_product(backend, 4.0 * strength, gram, weight, 1.0,
                                gradient);
 }

@@ -13,3 +13,9 @@ const struct rule *rule_find(const char *name)
             return rules[i];
     return NULL;
 }
+
+const struct rule *rule_choose(const struct settings *settings)
+{
+    return settings_is_published(settings) ? &rule_gait_published
+                                           : rule_find(settings->algorithm);
+}

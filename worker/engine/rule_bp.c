@@ -14,4 +14,7 @@ static void propagate(struct step *step, int l)
                      network_error_below(network, l));
 }
 
-const struct rule rule_bp = {"BP", false, propagate};
+const struct rule rule_bp = {
+    .name = "BP",
+    .propagate = propagate,
+};

@@ -28,4 +28,8 @@ static void propagate(struct step *step, int l)
     step_invert(step, l, &kink);
 }
 
-const struct rule rule_gait = {"GAIT", true, propagate};
+const struct rule rule_gait = {
+    .name = "GAIT",
+    .inverts = true,
+    .propagate = propagate,
+};

@@ -15,4 +15,8 @@ static void propagate(struct step *step, int l)
     step_invert(step, l, &kink);
 }
 
-const struct rule rule_tp = {"TP", true, propagate};
+const struct rule rule_tp = {
+    .name = "TP",
+    .inverts = true,
+    .propagate = propagate,
+};

@@ -11,6 +11,7 @@ void step_init(struct step *step, struct network *network,
         .learning_rate = settings->learning_rate,
         .orthogonal_reg = settings->orthogonal_reg,
         .gamma = settings->gamma,
+        .orthogonal_form = regulariser_diagonal(settings->orthogonal_form),
     };
 }
 
@@ -27,7 +28,18 @@ void step_place(struct step *step, struct layout *layout)
         step->factor.pivots =
             layout_bytes(layout, (size_t)widest * sizeof(int));
     }
+    for (int i = 0; i < 2 && step->rule->inverts; i++)
+        step->moved[i] =
+            layout_matrix(layout, step->network->batch_rows, widest);
     step->flags = layout_bytes(layout, LAYERS_MAX * sizeof(uint32_t));
+    if (step->rule->place)
+        step->rule->place(step, layout);
+}
+
+bool step_start(struct step *step, const struct settings *settings,
+                struct error *error)
+{
+    return !step->rule->start || step->rule->start(step, settings, error);
 }
 
 struct matrix step_delta(const struct step *step, int l)
@@ -36,18 +48,39 @@ struct matrix step_delta(const struct step *step, int l)
                          step->network->layers[l].width);
 }
 
+struct matrix step_moved(const struct step *step, int l)
+{
+    return matrix_shaped(step->moved[0], step->delta.rows,
+                         step->network->layers[l].width);
+}
+
+/* Refined once: in the factor of a wide orthogonal matrix elements grow, which
+ * would cost more than a digit at every layer (Higham and Higham, 1989). */
+void step_solve(struct step *step, int l)
+{
+    struct network *network = step->network;
+    struct backend *backend = network->backend;
+    const struct layer *layer = &network->layers[l];
+    struct matrix weight = layer->weight.value, u = step_moved(step, l);
+    struct matrix e = matrix_shaped(step->moved[1], u.rows, u.cols);
+    struct factor *factor = &step->factor;
+    factor->values = matrix_shaped(factor->values, layer->width, layer->width);
+    backend->factor(backend, weight, factor);
+    backend->gate(backend, u, u, 1.0, e); /* copies */
+    backend->solve(backend, factor, e);
+    backend->product(backend, 1.0, e, PLAIN, weight, PLAIN, -1.0, u);
+    backend->solve(backend, factor, u);
+    backend->difference(backend, 1.0, e, u, network_error_below(network, l));
+}
+
 void step_invert(struct step *step, int l, const struct kink *kink)
 {
     struct network *network = step->network;
     struct backend *backend = network->backend;
     const struct layer *layer = &network->layers[l];
-    struct matrix below = network_error_below(network, l);
-    struct factor *factor = &step->factor;
-    factor->values = matrix_shaped(factor->values, layer->width, layer->width);
     backend->invert(backend, layer->output, layer->error, network->slope, kink,
-                    below);
-    backend->factor(backend, layer->weight.value, factor);
-    backend->solve(backend, factor, below);
+                    step_moved(step, l));
+    step_solve(step, l);
 }
 
 void step_forward(struct step *step)
@@ -77,8 +110,9 @@ void step_gradient(struct step *step, int l)
                      network_read(network, l), TRANSPOSED, delta, PLAIN, 0.0,
                      step->weight_gradient);
     if (step->orthogonal_reg != 0.0)
-        regulariser_add(backend, step->orthogonal_reg, layer->weight.value,
-                        matrix_shaped(step->gram, n, n), step->weight_gradient);
+        regulariser_add(backend, step->orthogonal_reg, step->orthogonal_form,
+                        layer->weight.value, matrix_shaped(step->gram, n, n),
+                        step->weight_gradient);
     backend->column_mean(backend, delta, step->bias_gradient);
 }
 

@@ -12,6 +12,20 @@ void stream_init(struct stream *stream, uint32_t seed)
     stream->has_cached = false;
 }
 
+/* SplitMix64's output function (Steele, Lea and Flood, 2014). */
+static uint64_t mix(uint64_t x)
+{
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+uint32_t stream_seed(int64_t seed, int64_t index)
+{
+    return (uint32_t)mix(mix((uint64_t)seed) ^ (uint64_t)index);
+}
+
 static void refill(struct stream *stream)
 {
     uint32_t *words = stream->words;

@@ -20,6 +20,12 @@ struct stream {
 };
 
 void stream_init(struct stream *stream, uint32_t seed);
+
+/* The seed of one of many streams that a training needs beside those of its
+ * initial weights: a SplitMix64 hash of both.  Shuffles have the index of
+ * their epoch, from 0 up; feedback that of its layer, from -1 down. */
+uint32_t stream_seed(int64_t seed, int64_t index);
+
 uint32_t stream_word(struct stream *stream);
 double stream_uniform(struct stream *stream); /* [0, 1), 53 bits */
 double stream_normal(struct stream *stream);  /* mean 0, deviation 1 */

@@ -133,7 +133,7 @@ static bool build_network(struct trainer *trainer, const struct data *data,
                           struct error *error)
 {
     const struct settings *settings = &trainer->settings;
-    const struct rule *rule = rule_find(settings->algorithm);
+    const struct rule *rule = rule_choose(settings);
     int widths[LAYERS_MAX];
     int depth = settings_widths(settings, data->width, widths);
     if (!check_widths(widths, depth, data->width, error))
@@ -189,13 +189,13 @@ struct trainer *trainer_new(const struct settings *settings,
     trainer->progress.evaluated_step = -1;
     trainer->order_epoch = -1;
     choose_rows(trainer, data);
-    bool is_orthogonal =
-        settings->orthogonal_init || settings->orthogonal_reg == 0.0;
     if (check_rows(trainer, data, error) &&
         check_labels("training", &data->train, error) &&
         check_labels("test", &data->test, error) &&
         build_network(trainer, data, error) && allocate(trainer, error) &&
-        network_start(&trainer->network, settings->seed, is_orthogonal, error))
+        network_start(&trainer->network, settings->seed,
+                      settings_is_orthogonal(settings), error) &&
+        step_start(&trainer->step, settings, error))
         return trainer;
     trainer_free(trainer);
     return NULL;

@@ -97,7 +97,8 @@ struct backend {
                     enum orientation a_is, struct matrix b,
                     enum orientation b_is, double beta, struct matrix c);
     /* s = a a^T, without its diagonal if asked.  A symmetric matrix is read
-     * by `symmetric_product` only, which may keep but half of it. */
+     * by `symmetric_product` and `solve_gram` only: half of it may be left
+     * unwritten. */
     void (*gram)(struct backend *, struct matrix a, bool zero_diagonal,
                  struct matrix s);
     void (*symmetric_product)(struct backend *, double alpha, struct matrix s,
@@ -122,6 +123,12 @@ struct backend {
      * infinite or NaN. */
     void (*factor)(struct backend *, struct matrix a, struct factor *to);
     void (*solve)(struct backend *, const struct factor *by, struct matrix e);
+    /* e = u a^-1 as well, where `gram` has left a a^T in `gram`, with or
+     * without its diagonal: as exact as factor and solve, and faster for a
+     * near orthogonal a.  `spare` has u's shape; e is another matrix than u. */
+    void (*solve_gram)(struct backend *, struct matrix a, struct matrix gram,
+                       struct factor *work, struct matrix u,
+                       struct matrix spare, struct matrix e);
 
     /* m = 0.9 m + 0.1 g; v = 0.99 v + 0.01 g^2;
      * p = p - rate m / (1e-8 + sqrt(v)); ors what is not finite afterwards

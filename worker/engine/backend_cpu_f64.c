@@ -4,12 +4,17 @@
 #define REAL double
 #define INTEGER int64_t
 #define REAL_MAX DBL_MAX
+#define EPSILON DBL_EPSILON
 #define LEAST_STEP 1e-290
 #define SQRT sqrt
 #define FABS fabs
 #define gemm cblas_dgemm
 #define syrk cblas_dsyrk
 #define symm cblas_dsymm
+#define trsm cblas_dtrsm
 #define getrf LAPACKE_dgetrf_work
 #define getrs LAPACKE_dgetrs_work
+#define laswp LAPACKE_dlaswp_work
+#define potrf LAPACKE_dpotrf_work
+#define potrs LAPACKE_dpotrs_work
 #include "worker/engine/backend_cpu_template.inc"

@@ -14,6 +14,12 @@ void step_init(struct step *step, struct network *network,
     };
 }
 
+/* Rules that invert find a layer's W W^T where the regulariser left it. */
+static bool has_gram(const struct step *step)
+{
+    return step->orthogonal_reg != 0.0 && step->rule->inverts;
+}
+
 void step_place(struct step *step, struct layout *layout)
 {
     int widest = step->network->layers[0].width;
@@ -27,6 +33,9 @@ void step_place(struct step *step, struct layout *layout)
         step->factor.pivots =
             layout_bytes(layout, (size_t)widest * sizeof(int));
     }
+    for (int i = 0; i < 2 && has_gram(step); i++)
+        step->moved[i] =
+            layout_matrix(layout, step->network->batch_rows, widest);
     step->flags = layout_bytes(layout, LAYERS_MAX * sizeof(uint32_t));
 }
 
@@ -44,6 +53,16 @@ void step_invert(struct step *step, int l, const struct kink *kink)
     struct matrix below = network_error_below(network, l);
     struct factor *factor = &step->factor;
     factor->values = matrix_shaped(factor->values, layer->width, layer->width);
+    if (has_gram(step)) {
+        int rows = below.rows, n = layer->width;
+        struct matrix moved = matrix_shaped(step->moved[0], rows, n);
+        backend->invert(backend, layer->output, layer->error, network->slope,
+                        kink, moved);
+        backend->solve_gram(backend, layer->weight.value,
+                            matrix_shaped(step->gram, n, n), factor, moved,
+                            matrix_shaped(step->moved[1], rows, n), below);
+        return;
+    }
     backend->invert(backend, layer->output, layer->error, network->slope, kink,
                     below);
     backend->factor(backend, layer->weight.value, factor);
@@ -71,8 +90,6 @@ void step_gradient(struct step *step, int l)
     step->bias_gradient = matrix_shaped(step->bias_gradient, 1, n);
 
     backend->gate(backend, layer->output, layer->error, network->slope, delta);
-    if (l > 0)
-        step->rule->propagate(step, l);
     backend->product(backend, 1.0 / network->batch_rows,
                      network_read(network, l), TRANSPOSED, delta, PLAIN, 0.0,
                      step->weight_gradient);
@@ -80,6 +97,8 @@ void step_gradient(struct step *step, int l)
         regulariser_add(backend, step->orthogonal_reg, layer->weight.value,
                         matrix_shaped(step->gram, n, n), step->weight_gradient);
     backend->column_mean(backend, delta, step->bias_gradient);
+    if (l > 0)
+        step->rule->propagate(step, l);
 }
 
 static void descend(struct step *step, int l, struct parameter *parameter,

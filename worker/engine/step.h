@@ -25,6 +25,7 @@ struct step {
     struct matrix bias_gradient;   /* 1 x n */
     struct matrix gram;            /* n x n, with a regulariser */
     struct factor factor;          /* n x n, for rules that invert */
+    struct matrix moved[2];        /* B x n, for both together */
     uint32_t *flags;               /* one per layer: enum fault */
 };
 

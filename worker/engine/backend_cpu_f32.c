@@ -11,7 +11,6 @@
 #define gemm cblas_sgemm
 #define syrk cblas_ssyrk
 #define symm cblas_ssymm
-#define trsm cblas_strsm
 #define getrf LAPACKE_sgetrf_work
 #define getrs LAPACKE_sgetrs_work
 #define laswp LAPACKE_slaswp_work

@@ -11,7 +11,6 @@
 #define gemm cblas_dgemm
 #define syrk cblas_dsyrk
 #define symm cblas_dsymm
-#define trsm cblas_dtrsm
 #define getrf LAPACKE_dgetrf_work
 #define getrs LAPACKE_dgetrs_work
 #define laswp LAPACKE_dlaswp_work

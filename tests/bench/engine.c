@@ -102,8 +102,10 @@ static void yardstick_init(struct yardstick *yardstick, const char *precision,
     struct backend *backend = backend_cpu_open(precision, threads, &error);
     struct source source = {rows->pixels, rows->labels, WIDTH, 255.0};
     uint8_t labels[WIDTH];
-    size_t bytes = (size_t)WIDTH * WIDTH * (backend ? backend->element_bytes : 0);
-    char *memory = backend ? backend->allocate(backend, 3 * bytes, &error) : NULL;
+    size_t bytes =
+        (size_t)WIDTH * WIDTH * (backend ? backend->element_bytes : 0);
+    char *memory =
+        backend ? backend->allocate(backend, 3 * bytes, &error) : NULL;
     if (!memory) {
         fprintf(stderr, "engine: %s\n", error.text);
         exit(1);
@@ -167,8 +169,8 @@ static void time_all(const struct options *options, struct subject **subjects,
     printf("  %-32s %9.2f %9.3f %8.1f %8.2f\n", "library's product, n = 784",
            1e3 * product, 1e-9 * flops, 1e-9 * rate, 1.0);
     for (int i = 0; i < OPERATIONS; i++)
-        print_row(&operations[i], subjects[i],
-                  median(times[i].seconds, rounds), rate);
+        print_row(&operations[i], subjects[i], median(times[i].seconds, rounds),
+                  rate);
     fflush(stdout);
 }
 
@@ -180,8 +182,8 @@ static void measure(const struct options *options, const struct shape *shape,
     struct yardstick yardstick;
     yardstick_init(&yardstick, precision, threads, rows);
     printf("\n%s, %s, %d thread%s\n  %-32s %9s %9s %8s %8s   %9s\n",
-           shape->name, precision, threads, threads > 1 ? "s" : "",
-           "operation", "ms", "GFLOP", "GFLOP/s", "share", "budget ms");
+           shape->name, precision, threads, threads > 1 ? "s" : "", "operation",
+           "ms", "GFLOP", "GFLOP/s", "share", "budget ms");
     for (int i = 0; i < OPERATIONS; i++)
         subjects[i] = subject_new(&operations[i], shape, precision, threads,
                                   operations[i].is_xavier ? &starts->xavier
@@ -227,8 +229,8 @@ static void measure_shapes(const struct options *options,
         starts_init(&starts, options, &shapes[i], rows);
         for (int threads = least; threads <= most; threads++)
             for (int j = 0; j < 2; j++)
-                measure(options, &shapes[i], &starts,
-                        j ? "float64" : "float32", threads, rows);
+                measure(options, &shapes[i], &starts, j ? "float64" : "float32",
+                        threads, rows);
         starts_release(&starts);
     }
 }
@@ -313,7 +315,8 @@ static void measure_torch(const struct options *options,
         return;
     }
     printf("\nPyTorch, float32, one thread, the square network, wall time\n"
-           "  %-32s %9s %9s %8s\n", "operation", "ms", "PyTorch", "ratio");
+           "  %-32s %9s %9s %8s\n",
+           "operation", "ms", "PyTorch", "ratio");
     for (int i = 0; i < 2; i++) {
         const struct operation *operation = &operations[pairs[i].operation];
         const struct options wall = {0};

@@ -84,12 +84,12 @@ static void build(struct subject *subject)
     struct error error = {0};
     int widths[LAYERS_MAX];
     int depth = settings_widths(settings, WIDTH, widths);
-    struct backend *backend = backend_cpu_open(
-        settings->precision, (int)settings->threads, &error);
+    struct backend *backend =
+        backend_cpu_open(settings->precision, (int)settings->threads, &error);
     subject->backend = must(backend);
     network_init(&subject->network, backend, widths, depth, BATCH, false);
-    step_init(&subject->step, &subject->network,
-              rule_find(settings->algorithm), settings);
+    step_init(&subject->step, &subject->network, rule_find(settings->algorithm),
+              settings);
     evaluator_init(&subject->evaluator, &subject->network);
     struct layout layout = {.element_bytes = backend->element_bytes};
     place(subject, &layout);
@@ -199,8 +199,8 @@ void subject_epoch(struct subject *subject)
     struct error error = {0};
     if (!subject->trainer)
         subject->trainer = trainer_new(&subject->settings, &data, &error);
-    if (!subject->trainer || !trainer_run(subject->trainer, ++subject->epoch,
-                                          &hooks, &error))
+    if (!subject->trainer ||
+        !trainer_run(subject->trainer, ++subject->epoch, &hooks, &error))
         die(error.text);
 }
 
@@ -217,7 +217,8 @@ double subject_step_flops(const struct subject *subject)
         double n = subject->network.layers[l].width;
         flops += 2.0 * 2.0 * BATCH * n * n;
         if (l > 0)
-            flops += 2.0 * BATCH * n * n + (inverts ? 2.0 / 3.0 * n * n * n : 0);
+            flops +=
+                2.0 * BATCH * n * n + (inverts ? 2.0 / 3.0 * n * n * n : 0);
         if (subject->settings.orthogonal_reg != 0.0)
             flops += n * n * n + 2.0 * n * n * n;
     }

@@ -26,7 +26,7 @@ struct operation {
     const char *algorithm;
     double orthogonal_reg;
     bool is_xavier; /* starts at Xavier weights after WARM_STEPS updates */
-    double share;   /* of the library's rate that the budget asks for; 0: none */
+    double share; /* of the library's rate that the budget asks for; 0: none */
     void (*run)(struct subject *);
     double (*flops)(const struct subject *); /* of one run */
 };

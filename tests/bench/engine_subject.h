@@ -25,7 +25,7 @@ struct operation {
     const char *name;
     const char *algorithm;
     double orthogonal_reg;
-    bool is_xavier; /* starts at Xavier weights after WARM_STEPS updates */
+    bool is_xavier; /* starts a while after Xavier's weights */
     double share; /* of the library's rate that the budget asks for; 0: none */
     void (*run)(struct subject *);
     double (*flops)(const struct subject *); /* of one run */

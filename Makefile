@@ -165,7 +165,21 @@ e2e: all
 		PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) -m pytest -p no:cacheprovider -q $(PYTEST) tests/e2e
 
-bench: all
+# The engine's benchmark is the engine and nothing else of the worker.
+bench_FILES = engine engine_peers engine_subject
+$(BUILD)/bench/engine: $(bench_FILES:%=$(BUILD)/bench/%.o) \
+		$(filter $(BUILD)/worker/engine/%,$(worker_OBJECTS)) \
+		$(schema_OBJECTS) $(BUILD)/files
+	$(if $(Q),@echo '  LINK  $@')
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(worker_LIBS)
+$(BUILD)/bench/%.o: tests/bench/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  CC    $<')
+	$(Q)$(COMPILE) $(worker_CFLAGS) -c -o $@ $<
+-include $(bench_FILES:%=$(BUILD)/bench/%.d)
+
+bench: all $(BUILD)/bench/engine
+	@$(BUILD)/bench/engine --torch tests/bench/torch_step.py
 	@GAITD_BUILD='$(abspath $(BUILD))' PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) tests/bench/jobs
 

@@ -100,7 +100,8 @@ struct backend {
                     enum orientation a_is, struct matrix b,
                     enum orientation b_is, double beta, struct matrix c);
     /* s = a a^T, its diagonal kept, zeroed, or less 1.  A symmetric matrix is
-     * read by `symmetric_product` only, which may keep but half of it. */
+     * read by `symmetric_product` and `divide` only: half of it may be left
+     * unwritten. */
     void (*gram)(struct backend *, struct matrix a, enum diagonal diagonal,
                  struct matrix s);
     void (*symmetric_product)(struct backend *, double alpha, struct matrix s,
@@ -133,6 +134,13 @@ struct backend {
      * infinite or NaN. */
     void (*factor)(struct backend *, struct matrix a, struct factor *to);
     void (*solve)(struct backend *, const struct factor *by, struct matrix e);
+    /* e = u a^-1 by rows, refined.  Where `gram` has left a a^T in `gram`
+     * (whatever became of its diagonal), that is used if it gives an answer as
+     * good; without values there is none.  `spare` has u's shape, and e is
+     * another matrix than u. */
+    void (*divide)(struct backend *, struct matrix a, struct matrix gram,
+                   struct factor *work, struct matrix u, struct matrix spare,
+                   struct matrix e);
 
     /* m = 0.9 m + 0.1 g; v = 0.99 v + 0.01 g^2;
      * p = p - rate m / (1e-8 + sqrt(v)); ors what is not finite afterwards

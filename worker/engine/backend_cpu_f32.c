@@ -4,6 +4,7 @@
 #define REAL float
 #define INTEGER int32_t
 #define REAL_MAX FLT_MAX
+#define EPSILON FLT_EPSILON
 #define LEAST_STEP 1e-30
 #define SQRT sqrtf
 #define FABS fabsf
@@ -12,4 +13,7 @@
 #define symm cblas_ssymm
 #define getrf LAPACKE_sgetrf_work
 #define getrs LAPACKE_sgetrs_work
+#define laswp LAPACKE_slaswp_work
+#define potrf LAPACKE_spotrf_work
+#define potrs LAPACKE_spotrs_work
 #include "worker/engine/backend_cpu_template.inc"

@@ -4,6 +4,7 @@
 #define REAL double
 #define INTEGER int64_t
 #define REAL_MAX DBL_MAX
+#define EPSILON DBL_EPSILON
 #define LEAST_STEP 1e-290
 #define SQRT sqrt
 #define FABS fabs
@@ -12,4 +13,7 @@
 #define symm cblas_dsymm
 #define getrf LAPACKE_dgetrf_work
 #define getrs LAPACKE_dgetrs_work
+#define laswp LAPACKE_dlaswp_work
+#define potrf LAPACKE_dpotrf_work
+#define potrs LAPACKE_dpotrs_work
 #include "worker/engine/backend_cpu_template.inc"

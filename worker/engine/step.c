@@ -54,23 +54,18 @@ struct matrix step_moved(const struct step *step, int l)
                          step->network->layers[l].width);
 }
 
-/* Refined once: in the factor of a wide orthogonal matrix elements grow, which
- * would cost more than a digit at every layer (Higham and Higham, 1989). */
 void step_solve(struct step *step, int l)
 {
-    struct network *network = step->network;
-    struct backend *backend = network->backend;
-    const struct layer *layer = &network->layers[l];
-    struct matrix weight = layer->weight.value, u = step_moved(step, l);
-    struct matrix e = matrix_shaped(step->moved[1], u.rows, u.cols);
+    struct backend *backend = step->network->backend;
+    struct matrix weight = step->network->layers[l].weight.value;
+    struct matrix u = step_moved(step, l), gram = {0};
     struct factor *factor = &step->factor;
-    factor->values = matrix_shaped(factor->values, layer->width, layer->width);
-    backend->factor(backend, weight, factor);
-    backend->gate(backend, u, u, 1.0, e); /* copies */
-    backend->solve(backend, factor, e);
-    backend->product(backend, 1.0, e, PLAIN, weight, PLAIN, -1.0, u);
-    backend->solve(backend, factor, u);
-    backend->difference(backend, 1.0, e, u, network_error_below(network, l));
+    factor->values = matrix_shaped(factor->values, weight.rows, weight.cols);
+    if (step->orthogonal_reg != 0.0)
+        gram = matrix_shaped(step->gram, weight.rows, weight.cols);
+    backend->divide(backend, weight, gram, factor, u,
+                    matrix_shaped(step->moved[1], u.rows, u.cols),
+                    network_error_below(step->network, l));
 }
 
 void step_invert(struct step *step, int l, const struct kink *kink)
@@ -104,8 +99,6 @@ void step_gradient(struct step *step, int l)
     step->bias_gradient = matrix_shaped(step->bias_gradient, 1, n);
 
     backend->gate(backend, layer->output, layer->error, network->slope, delta);
-    if (l > 0)
-        step->rule->propagate(step, l);
     backend->product(backend, 1.0 / network->batch_rows,
                      network_read(network, l), TRANSPOSED, delta, PLAIN, 0.0,
                      step->weight_gradient);
@@ -114,6 +107,8 @@ void step_gradient(struct step *step, int l)
                         layer->weight.value, matrix_shaped(step->gram, n, n),
                         step->weight_gradient);
     backend->column_mean(backend, delta, step->bias_gradient);
+    if (l > 0)
+        step->rule->propagate(step, l); /* the regulariser's gram helps it */
 }
 
 static void descend(struct step *step, int l, struct parameter *parameter,

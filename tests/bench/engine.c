@@ -269,16 +269,21 @@ static void measure_small(const struct options *options,
 
 /* --- peers --------------------------------------------------------------- */
 
+struct task {
+    const struct options *options;
+    const struct rows *rows;
+};
+
 /* Updates a second of BP, in a process of its own. */
 static double steps_per_second(void *user, double seconds)
 {
+    const struct task *task = user;
     struct subject *subject =
-        subject_new(&operations[0], &shapes[0], "float32", 1, NULL, user);
-    const struct options wall = {0};
+        subject_new(&operations[0], &shapes[0], "float32", 1, NULL, task->rows);
     subject_step(subject);
     peers_ready();
-    double start = now(&wall), end = start, steps = 0.0;
-    for (; end - start < seconds; end = now(&wall), steps += 1.0)
+    double start = now(task->options), end = start, steps = 0.0;
+    for (; end - start < seconds; end = now(task->options), steps += 1.0)
         subject_step(subject);
     subject_free(subject);
     return steps / (end - start);
@@ -288,10 +293,11 @@ static void measure_workers(const struct options *options,
                             const struct rows *rows)
 {
     enum { PAIRS = 3 };
+    struct task task = {options, rows};
     double ratios[PAIRS], seconds = options->is_quick ? 0.5 : 2.0;
     for (int i = 0; i < PAIRS; i++) {
-        double one = peers_sum(1, steps_per_second, (void *)rows, seconds);
-        double two = peers_sum(2, steps_per_second, (void *)rows, seconds);
+        double one = peers_sum(1, steps_per_second, &task, seconds);
+        double two = peers_sum(2, steps_per_second, &task, seconds);
         ratios[i] = two / one;
     }
     printf("\ntwo workers of one thread against one, BP: %.2f times the "
@@ -315,20 +321,20 @@ static void measure_torch(const struct options *options,
         printf("\nPyTorch is not installed\n");
         return;
     }
-    printf("\nPyTorch, float32, one thread, the square network, wall time\n"
+    printf("\nPyTorch, float32, one thread, the square network\n"
            "  %-32s %9s %9s %8s\n",
            "operation", "ms", "PyTorch", "ratio");
     for (int i = 0; i < 2; i++) {
         const struct operation *operation = &operations[pairs[i].operation];
-        const struct options wall = {0};
         struct subject *subject =
             subject_new(operation, &shapes[0], "float32", 1, NULL, rows);
         for (int round = -1; round < options->rounds; round++) {
             int at = round < 0 ? 0 : round;
-            double start = now(&wall);
+            double start = now(options);
             subject_step(subject);
-            ours.seconds[at] = now(&wall) - start;
-            theirs.seconds[at] = peer_seconds(&peer, pairs[i].name);
+            ours.seconds[at] = now(options) - start;
+            theirs.seconds[at] =
+                peer_seconds(&peer, pairs[i].name, options->is_cpu_time);
         }
         double mine = median(ours.seconds, options->rounds);
         double other = median(theirs.seconds, options->rounds);
@@ -364,6 +370,17 @@ static bool read_options(int count, char **words, struct options *options)
     return options->threads >= 0;
 }
 
+/* Wall time is the engine's own only on a machine that is idle otherwise. */
+static void warn_of_load(const struct options *options)
+{
+    double load = 0.0;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (!options->is_cpu_time && getloadavg(&load, 1) == 1 && load > 2.5)
+        printf("the machine is busy (load %.1f, %ld cores): --cpu-time tells "
+               "more\n",
+               load, cores);
+}
+
 int main(int count, char **words)
 {
     struct options options;
@@ -384,6 +401,7 @@ int main(int count, char **words)
            core ? ", as OPENBLAS_CORETYPE says and not the library" : "",
            options.rounds, options.is_cpu_time ? "processor" : "wall",
            options.warm_steps);
+    warn_of_load(&options);
     measure_shapes(&options, &rows);
     measure_small(&options, &rows);
     measure_torch(&options, &rows);

@@ -104,14 +104,16 @@ bool peer_start(struct peer *peer, const char *script)
     return false;
 }
 
-double peer_seconds(struct peer *peer, const char *line)
+double peer_seconds(struct peer *peer, const char *line, bool is_cpu_time)
 {
     char text[80];
     fprintf(peer->in, "%s\n", line);
     fflush(peer->in);
     if (!answer(peer, text, sizeof text))
         die("the script ended early");
-    return strtod(text, NULL);
+    char *rest;
+    double wall = strtod(text, &rest);
+    return is_cpu_time ? strtod(rest, NULL) : wall;
 }
 
 void peer_stop(struct peer *peer)

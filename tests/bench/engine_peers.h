@@ -12,7 +12,8 @@ double peers_sum(int count, double (*work)(void *user, double seconds),
                  void *user, double seconds);
 void peers_ready(void);
 
-/* A script that answers each line with the seconds that it took to obey. */
+/* A script that answers each line with the seconds that it took to obey: wall
+ * time, then processor time. */
 struct peer {
     pid_t pid;
     FILE *in, *out;
@@ -20,7 +21,7 @@ struct peer {
 
 /* False: it ended before it said "ready". */
 bool peer_start(struct peer *peer, const char *script);
-double peer_seconds(struct peer *peer, const char *line);
+double peer_seconds(struct peer *peer, const char *line, bool is_cpu_time);
 void peer_stop(struct peer *peer);
 
 #endif

@@ -19,8 +19,8 @@ struct slot {
     struct process *process;
     bool is_greeted; /* the process has said hello and may be given work */
     bool is_leaving; /* it was told to quit, or killed: no work for it */
-    bool is_told;    /* to stop the attempt; otherwise, when it stops, it goes */
-    bool is_going;   /* once its attempt is closed */
+    bool is_told;  /* to stop the attempt; otherwise, when it stops, it goes */
+    bool is_going; /* once its attempt is closed */
     pid_t pid;
     struct attempt *attempt;
     struct attempt *next; /* dispatched before the one here was closed */

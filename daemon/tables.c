@@ -81,7 +81,7 @@ static bool look(const char *path, struct error *error)
     if (access(path, F_OK) != 0)
         return true;
     struct db *db = db_open(path, DB_READ, error);
-    int64_t version;
+    int64_t version = 0;
     bool is_fine = db && check(db, path, &version, error);
     db_close(db);
     return is_fine;
@@ -89,7 +89,7 @@ static bool look(const char *path, struct error *error)
 
 static bool migrate(struct db *db, const char *path, struct error *error)
 {
-    int64_t version;
+    int64_t version = 0;
     if (!check(db, path, &version, error))
         return false;
     if (version == TABLES_VERSION)

@@ -116,9 +116,10 @@ static bool take_started(const struct news *news, struct error *error)
         return false;
     attempt->is_started = true;
     store_attempt_started(news->store, attempt->dispatch.attempt, news->pid);
-    log_write(news->log, LOG_info, "job %lld goes on from step %lld in slot %d",
-              (long long)attempt->dispatch.job, (long long)attempt->step,
-              attempt->dispatch.slot);
+    log_write(news->log, LOG_info, "job %lld %s step %lld in slot %d",
+              (long long)attempt->dispatch.job,
+              attempt->step > 0 ? "goes on from" : "begins at",
+              (long long)attempt->step, attempt->dispatch.slot);
     return true;
 }
 

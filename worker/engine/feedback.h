@@ -6,6 +6,11 @@
  * that errors arrive in the size backpropagation would give them at first;
  * but from a stream of its own, stream_seed(seed, -1 - l).
  *
+ * Forward weights do not start near zero here, as alignment likes it.  Between
+ * wide layers that does not matter, a random matrix being nearly orthogonal to
+ * another; but feedback can oppose the ten units that end a tower, whose errors
+ * then grow before they align.
+ *
  * Feedback never changes, so it follows from the settings.
  */
 #ifndef ENGINE_FEEDBACK_H

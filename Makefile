@@ -38,7 +38,7 @@ LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 
 # Each folder's files, and the libraries it sees.
 schema_FILES = error memory utf8 syntax json inbox message nearest faults \
-	widths setting settings axis spec key job paths
+	widths setting settings axis spec key job paths diagnostic
 daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd hello \
 	hub listener lock log loop_stat notice notify option process request \
 	query query_counts query_groups query_history query_list \
@@ -48,7 +48,7 @@ daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd hello \
 worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	lock npz rows safetensors session task \
 	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \
-	engine/evaluator engine/initial engine/layout engine/network \
+	engine/diagnostics engine/evaluator engine/initial engine/layout engine/network \
 	engine/order engine/regulariser engine/rule engine/rule_bp \
 	engine/rule_gait engine/rule_tp engine/snapshot engine/step \
 	engine/stream engine/trainer

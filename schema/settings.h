@@ -74,6 +74,8 @@ struct faults;
       "batches by which those evaluations are shifted (published: 1)")                               \
     X(test_rows,       INTEGER, MEASUREMENT, "all",     0,     1e9,    "all",                        \
       "rows of the test set to evaluate on, from the first")                                         \
+    X(diagnostics,     BOOLEAN, MEASUREMENT, "false",   0,     1,      "",                           \
+      "measure each layer's angle to BP, orthogonality, condition and errors too")                   \
     X(device,          TEXT,    PLACEMENT,   "any",     0,     0,      "",                           \
       "where to run: any, cpu, cuda, or the index of a GPU")                                         \
     X(threads,         INTEGER, PLACEMENT,   "1",       1,     256,    "",                           \

@@ -12,4 +12,5 @@
 #define symm cblas_ssymm
 #define getrf LAPACKE_sgetrf_work
 #define getrs LAPACKE_sgetrs_work
+#define gesdd LAPACKE_sgesdd_work
 #include "worker/engine/backend_cpu_template.inc"

@@ -12,4 +12,5 @@
 #define symm cblas_dsymm
 #define getrf LAPACKE_dgetrf_work
 #define getrs LAPACKE_dgetrs_work
+#define gesdd LAPACKE_dgesdd_work
 #include "worker/engine/backend_cpu_template.inc"

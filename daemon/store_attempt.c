@@ -131,7 +131,7 @@ static bool check_row(const struct open_attempt *a,
     return true;
 }
 
-bool store_is_same(double a, double b)
+static bool is_same(double a, double b)
 {
     return a == b ? signbit(a) == signbit(b) : isnan(a) && isnan(b);
 }
@@ -150,12 +150,12 @@ static bool compare_row(struct store *store, int64_t run,
     *is_there = statement_next(s);
     if (*is_there)
         *is_equal = column_integer(s, 0) == row->epoch &&
-                    store_is_same(column_real(s, 1), row->train_accuracy) &&
-                    store_is_same(column_real(s, 2), row->train_loss) &&
-                    store_is_same(column_real(s, 3), row->valid_accuracy) &&
-                    store_is_same(column_real(s, 4), row->valid_loss) &&
-                    store_is_same(column_real(s, 5), row->test_accuracy) &&
-                    store_is_same(column_real(s, 6), row->test_loss) &&
+                    is_same(column_real(s, 1), row->train_accuracy) &&
+                    is_same(column_real(s, 2), row->train_loss) &&
+                    is_same(column_real(s, 3), row->valid_accuracy) &&
+                    is_same(column_real(s, 4), row->valid_loss) &&
+                    is_same(column_real(s, 5), row->test_accuracy) &&
+                    is_same(column_real(s, 6), row->test_loss) &&
                     !strcmp(column_text(s, 7), row->state_hash);
     return statement_finish(s, error);
 }

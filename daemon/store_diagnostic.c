@@ -4,6 +4,7 @@
 
 #define COLUMN(name) ", " #name
 #define PARAMETER(name) ", ?"
+#define AND_IS(name) " AND " #name " IS ?"
 #define BIND(name) bind_real(s, layer->name);
 
 static bool add_layer(struct store *store, int64_t run, int64_t step, int l,
@@ -28,30 +29,31 @@ bool store_diagnostics_add(struct store *store, int64_t run,
     return true;
 }
 
-/* The columns from the second on. */
-static bool is_same_layer(struct statement *s, const struct diagnostic *layer)
+/* IS: NULL is NULL, which NaN is stored as. */
+static bool compare_layer(struct store *store, int64_t run, int64_t step, int l,
+                          const struct diagnostic *layer, bool *is_equal,
+                          struct error *error)
 {
-    int column = 1;
-#define IS_SAME(name) store_is_same(column_real(s, column++), layer->name) &&
-    return DIAGNOSTICS(IS_SAME) true;
+    struct statement *s = db_sql(
+        store->db, "SELECT 1 FROM diagnostic WHERE run_id = ? AND step = ? AND "
+                   "layer = ?" DIAGNOSTICS(AND_IS));
+    bind_integer(s, run);
+    bind_integer(s, step);
+    bind_integer(s, l);
+    DIAGNOSTICS(BIND)
+    *is_equal = statement_next(s);
+    return statement_finish(s, error);
 }
 
+/* The number of layers is the run's: the row has been checked. */
 bool store_diagnostics_compare(struct store *store, int64_t run,
                                const struct history_row *row, bool *is_equal,
                                struct error *error)
 {
-    struct statement *s =
-        db_sql(store->db, "SELECT layer" DIAGNOSTICS(
-                              COLUMN) " FROM diagnostic WHERE "
-                                      "run_id = ? AND step = ? ORDER BY layer");
-    bind_integer(s, run);
-    bind_integer(s, row->step);
-    int count = 0;
     *is_equal = true;
-    for (; statement_next(s); count++)
-        *is_equal = *is_equal && count < row->layer_count &&
-                    column_integer(s, 0) == count &&
-                    is_same_layer(s, &row->layers[count]);
-    *is_equal = *is_equal && count == row->layer_count;
-    return statement_finish(s, error);
+    for (int l = 0; l < row->layer_count && *is_equal; l++)
+        if (!compare_layer(store, run, row->step, l, &row->layers[l], is_equal,
+                           error))
+            return false;
+    return true;
 }

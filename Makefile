@@ -39,17 +39,18 @@ LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 
 # Each folder's files, and the libraries it sees.
 schema_FILES = error memory utf8 syntax json inbox message nearest faults \
-	widths setting settings axis spec key job paths
+	widths setting settings axis spec key job paths diagnostic work
 daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd hello \
 	hub listener lock log loop_stat notice notify option process request \
 	query query_counts query_groups query_history query_list \
 	query_results query_show query_sweeps reader \
-	request_submit server store store_attempt store_dispatch store_ending \
-	store_job store_submit store_target submission tables tail target wish
+	request_submit server store store_attempt store_diagnostic store_dispatch \
+	store_ending store_job store_submit store_target submission tables tail \
+	target wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	lock npz rows safetensors session task \
 	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \
-	engine/evaluator engine/feedback engine/initial engine/layout \
+	engine/diagnostics engine/evaluator engine/feedback engine/initial engine/layout \
 	engine/network engine/order engine/regulariser engine/rule \
 	engine/rule_bp engine/rule_dfa engine/rule_fa engine/rule_gait \
 	engine/rule_gait_published engine/rule_itp engine/rule_tp \

@@ -21,10 +21,22 @@ static const struct column rest[] = {
     {"seconds", NULL, COLUMN_DURATION, true},
 };
 
+/* Of a layer: worker/engine/diagnostics.h says what they are. */
+static const struct column layer_columns[] = {
+    {"step", NULL, COLUMN_NUMBER, true},
+    {"epoch", NULL, COLUMN_NUMBER, true},
+    {"layer", NULL, COLUMN_NUMBER, true},
+    {"angle", "angle to BP, degrees", COLUMN_NUMBER, true},
+    {"off_diagonal", "off diagonal", COLUMN_NUMBER, true},
+    {"condition", NULL, COLUMN_NUMBER, true},
+    {"error_rms", "error rms", COLUMN_NUMBER, true},
+};
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 
 struct pages {
     struct output *output;
+    bool has_layers;
     struct columns columns;
 };
 
@@ -43,7 +55,10 @@ static void begin(struct pages *pages, const struct cJSON *page)
     struct columns *c = &pages->columns;
     columns_add(c, first, COUNT(first));
     columns_add_varying(c, cJSON_GetObjectItemCaseSensitive(page, "varying"));
-    columns_add(c, rest, COUNT(rest));
+    if (pages->has_layers)
+        columns_add(c, layer_columns, COUNT(layer_columns));
+    else
+        columns_add(c, rest, COUNT(rest));
     for (int i = 0; i < c->count; i++)
         if (has_valid(rows) && strncmp(c->column[i].key, "valid_", 6) == 0 &&
             strcmp(c->column[i].key, "valid_rows") != 0)
@@ -64,13 +79,18 @@ static bool show_page(void *user, const struct cJSON *page, struct error *error)
 static int run(struct client *client, struct error *error)
 {
     struct connection connection;
-    struct pages pages = {.output = &client->output};
+    struct pages pages = {
+        .output = &client->output,
+        .has_layers = options_is(&client->options, "layers"),
+    };
     struct listing listing = {
         .method = "history",
         .rows = "rows",
         .limit = options_integer(&client->options, "limit", 0),
         .params = params_of_target(client_target(client)),
     };
+    if (pages.has_layers)
+        cJSON_AddTrueToObject(listing.params, "layers");
     bool good = connection_open(&connection, error) &&
                 listing_run(&listing, &connection, show_page, &pages, error);
     if (pages.columns.count > 0)
@@ -83,14 +103,22 @@ static int run(struct client *client, struct error *error)
 
 static const struct option options[] = {
     {"limit", 'n', OPTION_INTEGER, "N", "rows at most (0: all)"},
+    {"layers", 0, OPTION_BOOLEAN, NULL,
+     "the diagnostics of each layer instead, a row per layer"},
 };
 
 const struct command command_history = {
     .name = "history",
-    .synopsis = "[TARGET] [--limit N]",
+    .synopsis = "[TARGET] [--layers] [--limit N]",
     .summary = "list every evaluation of jobs",
-    .details = "Without TARGET: the sweep that you submitted last.  Accuracies "
-               "are\npercent in the table, fractions in data.\n",
+    .details =
+        "Without TARGET: the sweep that you submitted last.  Accuracies "
+        "are\npercent in the table, fractions in data.\n\nLayers count from "
+        "0, the lowest.  Of each: the angle between its gradient\nand "
+        "that of BP, the norm of W W^T off its diagonal, the condition "
+        "number of W,\nand the root mean square of its errors, all on "
+        "the first batch.  Jobs have them\nthat were submitted with "
+        "--diagnostics.\n",
     .options = OPTION_TABLE(options),
     .words_most = 1,
     .run = run,

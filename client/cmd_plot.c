@@ -1,8 +1,8 @@
-/* cmd_plot.c: curves of an accuracy or a loss over epochs.
+/* cmd_plot.c: curves of an accuracy, a loss or a diagnostic over epochs.
  *
  * Three questions make a plot: what varies, which jobs there are (with their
  * settings and runs), and their histories.  Two jobs that share a training
- * count once.
+ * count once.  Of a diagnostic, every layer has a curve of its own.
  */
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -20,37 +20,45 @@
 
 enum { WIDTH = 78, WIDTH_MOST = 160, HEIGHT = 22, CURVES_MOST = 12 };
 
-/* X(name, heading, in percent) */
+/* X(name, heading, in percent, of layers) */
 #define METRICS(X)                                                             \
-    X(test_accuracy, "test accuracy %", true)                                  \
-    X(train_accuracy, "train accuracy %", true)                                \
-    X(valid_accuracy, "valid accuracy %", true)                                \
-    X(test_loss, "test loss", false)                                           \
-    X(train_loss, "train loss", false)                                         \
-    X(valid_loss, "valid loss", false)
+    X(test_accuracy, "test accuracy %", true, false)                           \
+    X(train_accuracy, "train accuracy %", true, false)                         \
+    X(valid_accuracy, "valid accuracy %", true, false)                         \
+    X(test_loss, "test loss", false, false)                                    \
+    X(train_loss, "train loss", false, false)                                  \
+    X(valid_loss, "valid loss", false, false)                                  \
+    X(angle, "angle to BP, degrees", false, true)                              \
+    X(off_diagonal, "norm of W W^T off its diagonal", false, true)             \
+    X(condition, "condition number of W", false, true)                         \
+    X(error_rms, "root mean square of the error", false, true)
 
 struct metric {
     const char *name, *heading;
-    bool is_percent;
+    bool is_percent, is_of_layers;
 };
 
 struct job {
     int64_t id, run, nb_epochs;
-    int curve; /* -1: another job stands for its run */
+    int group; /* -1: another job stands for its run */
 };
 
 /* One evaluation of the job that is being read. */
 struct sample {
     int64_t step, epoch;
+    int layer; /* 0 unless the metric is of layers */
     double value;
 };
 
 struct plot {
     struct connection connection;
     const struct metric *metric;
+    int64_t layer;    /* -1: all */
+    int64_t layers;   /* that were seen */
     struct cJSON *by; /* names of settings */
     int job_count, job_capacity;
-    struct job *jobs; /* ascending id */
+    struct job *jobs;     /* ascending id */
+    struct curves groups; /* of jobs; not drawn if of layers */
     struct curves curves;
     int64_t job; /* whose samples are being read */
     int sample_count, sample_capacity;
@@ -60,14 +68,16 @@ struct plot {
 static const struct metric *find_metric(const char *name, struct error *error)
 {
     static const struct metric metrics[] = {
-#define METRIC_ENTRY(name, heading, is_percent) {#name, heading, is_percent},
+#define METRIC_ENTRY(name, heading, is_percent, is_of_layers)                  \
+    {#name, heading, is_percent, is_of_layers},
         METRICS(METRIC_ENTRY)};
     for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++)
         if (name == NULL || strcmp(metrics[i].name, name) == 0)
             return &metrics[i];
     error_set(error, ERROR_PARAMS,
               "--metric: \"%s\" is not test_accuracy, train_accuracy, "
-              "valid_accuracy, test_loss, train_loss or valid_loss",
+              "valid_accuracy, test_loss, train_loss, valid_loss, angle, "
+              "off_diagonal, condition or error_rms",
               name);
     return NULL;
 }
@@ -90,7 +100,7 @@ static bool take_jobs(void *user, const struct cJSON *page, struct error *error)
             .id = json_integer_or(row, "id", 0),
             .run = json_integer_or(row, "run_id", 0),
             .nb_epochs = json_integer_or(row, "nb_epochs", 0),
-            .curve = curves_find(&plot->curves, plot->by, row),
+            .group = curves_find(&plot->groups, plot->by, row),
         };
     }
     return true;
@@ -122,8 +132,8 @@ static void drop_twins(struct plot *plot)
     const struct job *kept = &plot->jobs[0];
     for (size_t i = 1; i < count; i++) {
         if (plot->jobs[i].run == kept->run &&
-            plot->jobs[i].curve == kept->curve)
-            plot->jobs[i].curve = -1;
+            plot->jobs[i].group == kept->group)
+            plot->jobs[i].group = -1;
         else
             kept = &plot->jobs[i];
     }
@@ -162,6 +172,36 @@ static bool find_steps_per_epoch(struct plot *plot, double *steps,
     return !is_begun || ask_steps_per_epoch(plot, steps, error);
 }
 
+/* The curve of a group's layer, made when it is new. */
+static int curve_of(struct plot *plot, int group, int layer)
+{
+    struct cJSON *by = cJSON_Duplicate(plot->by, true);
+    struct cJSON *values =
+        cJSON_Duplicate(plot->groups.curves[group].settings, true);
+    if (plot->metric->is_of_layers) {
+        cJSON_AddItemToArray(by, cJSON_CreateString("layer"));
+        cJSON_AddItemToObject(values, "layer", json_integer(layer));
+    }
+    int curve = curves_find(&plot->curves, by, values);
+    cJSON_Delete(by);
+    cJSON_Delete(values);
+    return curve;
+}
+
+static void add_samples(struct plot *plot, int group, double steps)
+{
+    int curves[LAYERS_MAX];
+    memset(curves, -1, sizeof curves);
+    for (int i = 0; i < plot->sample_count; i++) {
+        const struct sample *sample = &plot->samples[i];
+        int *curve = &curves[sample->layer];
+        if (*curve < 0)
+            *curve = curve_of(plot, group, sample->layer);
+        curve_add(&plot->curves.curves[*curve], (double)sample->step / steps,
+                  sample->value);
+    }
+}
+
 static bool finish_job(struct plot *plot, struct error *error)
 {
     struct job wanted = {.id = plot->job};
@@ -171,13 +211,10 @@ static bool finish_job(struct plot *plot, struct error *error)
                       sizeof *plot->jobs, by_id)
             : NULL;
     double steps;
-    if (job != NULL && job->curve >= 0) {
+    if (job != NULL && job->group >= 0) {
         if (!find_steps_per_epoch(plot, &steps, error))
             return false;
-        for (int i = 0; i < plot->sample_count; i++)
-            curve_add(&plot->curves.curves[job->curve],
-                      (double)plot->samples[i].step / steps,
-                      plot->samples[i].value);
+        add_samples(plot, job->group, steps);
     }
     plot->sample_count = 0;
     return true;
@@ -185,6 +222,12 @@ static bool finish_job(struct plot *plot, struct error *error)
 
 static void take_sample(struct plot *plot, const struct cJSON *row)
 {
+    int64_t layer = json_integer_or(row, "layer", 0);
+    bool is_wanted = plot->layer < 0 || plot->layer == layer;
+    if (plot->layers <= layer)
+        plot->layers = layer + 1;
+    if (!is_wanted || layer < 0 || layer >= LAYERS_MAX)
+        return;
     if (plot->sample_count == plot->sample_capacity) {
         plot->sample_capacity = 2 * plot->sample_capacity + 256;
         plot->samples = xrealloc(plot->samples, (size_t)plot->sample_capacity *
@@ -193,6 +236,7 @@ static void take_sample(struct plot *plot, const struct cJSON *row)
     plot->samples[plot->sample_count++] = (struct sample){
         .step = json_integer_or(row, "step", 0),
         .epoch = json_integer_or(row, "epoch", 0),
+        .layer = (int)layer,
         .value = json_real_or(row, plot->metric->name, NAN),
     };
 }
@@ -239,6 +283,8 @@ static bool read_all(struct client *client, struct plot *plot,
     struct listing rows = {.method = "history",
                            .rows = "rows",
                            .params = params_of_target(target)};
+    if (plot->metric->is_of_layers)
+        cJSON_AddTrueToObject(rows.params, "layers");
     bool good = listing_run(&jobs, &plot->connection, take_jobs, plot, error);
     drop_twins(plot);
     if (!good)
@@ -269,12 +315,15 @@ static void write_points(struct client *client, const struct plot *plot)
     char mean[64], sd[64];
     snprintf(mean, sizeof mean, "%s_mean", plot->metric->name);
     snprintf(sd, sizeof sd, "%s_sd", plot->metric->name);
+    const struct column layer = {"layer", NULL, COLUMN_NUMBER, true};
     const struct column rest[] = {{"epoch", NULL, COLUMN_NUMBER, true},
                                   {"n", NULL, COLUMN_NUMBER, true},
                                   {mean, NULL, COLUMN_NUMBER, true},
                                   {sd, NULL, COLUMN_NUMBER, true}};
     struct columns columns = {0};
     columns_add_varying(&columns, plot->by);
+    if (plot->metric->is_of_layers)
+        columns_add(&columns, &layer, 1);
     columns_add(&columns, rest, sizeof rest / sizeof *rest);
     output_begin(&client->output, columns.column, columns.count);
     for (int i = 0; i < plot->curves.count; i++) {
@@ -370,10 +419,19 @@ static bool is_empty(const struct plot *plot)
     return true;
 }
 
+static bool check_layer(const struct plot *plot, struct error *error)
+{
+    return plot->layer < plot->layers || plot->layers == 0 ||
+           error_set(error, ERROR_PARAMS,
+                     "--layer: no layer %lld, expected 0 to %lld",
+                     (long long)plot->layer, (long long)plot->layers - 1);
+}
+
 static int show(struct client *client, struct plot *plot, struct error *error)
 {
     plot->by = choose_by(client, plot, error);
-    if (plot->by == NULL || !read_all(client, plot, error))
+    if (plot->by == NULL || !read_all(client, plot, error) ||
+        !check_layer(plot, error))
         return -1;
     if (is_empty(plot))
         fprintf(stderr, "no evaluations with %s yet\n", plot->metric->name);
@@ -384,17 +442,30 @@ static int show(struct client *client, struct plot *plot, struct error *error)
     return EXIT_GOOD;
 }
 
+static bool choose_metric(const struct options *options, struct plot *plot,
+                          struct error *error)
+{
+    plot->metric = find_metric(options_text(options, "metric"), error);
+    plot->layer = options_integer(options, "layer", -1);
+    return plot->metric != NULL &&
+           (plot->layer < 0 || plot->metric->is_of_layers ||
+            error_set(error, ERROR_PARAMS,
+                      "--layer: \"%s\" is not of layers, as angle, "
+                      "off_diagonal, condition and error_rms are",
+                      plot->metric->name));
+}
+
 static int run(struct client *client, struct error *error)
 {
-    struct plot plot = {
-        .metric = find_metric(options_text(&client->options, "metric"), error)};
+    struct plot plot = {0};
     int status = -1;
-    if (plot.metric == NULL)
+    if (!choose_metric(&client->options, &plot, error))
         return -1;
     if (connection_open(&plot.connection, error))
         status = show(client, &plot, error);
     connection_close(&plot.connection);
     cJSON_Delete(plot.by);
+    curves_release(&plot.groups);
     curves_release(&plot.curves);
     free(plot.jobs);
     free(plot.samples);
@@ -403,14 +474,16 @@ static int run(struct client *client, struct error *error)
 
 static const struct option options[] = {
     {"metric", 0, OPTION_TEXT, "NAME",
-     "test_accuracy (default), train_..., valid_..., or ..._loss"},
+     "test_accuracy (default), train_..., valid_..., ..._loss; of layers: "
+     "angle, off_diagonal, condition, error_rms"},
+    {"layer", 0, OPTION_INTEGER, "N", "only that layer, counted from 0"},
     {"by", 0, OPTION_TEXT, "SETTINGS",
      "a curve for each combination (what varies, but for the seed)"},
 };
 
 const struct command command_plot = {
     .name = "plot",
-    .synopsis = "[TARGET] [--metric NAME] [--by SETTING,SETTING]",
+    .synopsis = "[TARGET] [--metric NAME] [--layer N] [--by SETTING,SETTING]",
     .summary = "draw curves over epochs, averaged over the rest",
     .details = "Without TARGET: the sweep that you submitted last.  Data "
                "formats give the\npoints: epoch, n, mean, sd.\n",

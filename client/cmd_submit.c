@@ -137,6 +137,44 @@ static void say_notes(const struct cJSON *notes)
     }
 }
 
+/* "100 times an epoch over 70000 rows", as far as all jobs agree. */
+static void say_evaluations(const struct cJSON *work)
+{
+    int64_t times = json_integer_or(work, "evaluations_per_epoch", 0);
+    int64_t rows = json_integer_or(work, "evaluation_rows", 0);
+    if (times == 1)
+        fputs(": once an epoch", stderr);
+    else if (times > 1)
+        fprintf(stderr, ": %lld times an epoch", (long long)times);
+    if (rows > 0)
+        fprintf(stderr, "%s over %lld rows", times > 0 ? "" : ":",
+                (long long)rows);
+}
+
+/* "83", "0.42" */
+static void print_share(char text[16], double share)
+{
+    snprintf(text, 16, share < 0.1 ? "%.2g" : "%.0f", 100 * share);
+}
+
+static void say_work(const struct cJSON *work)
+{
+    char text[16];
+    double share = json_real_or(work, "evaluation_share", NAN);
+    double once = json_real_or(work, "once_share", NAN);
+    double flops = json_real_or(work, "training_flops", NAN) +
+                   json_real_or(work, "evaluation_flops", NAN);
+    if (isnan(share))
+        return;
+    print_share(text, share);
+    fprintf(stderr, "evaluation is %s %% of the work (%.3g FLOP)", text, flops);
+    say_evaluations(work);
+    print_share(text, once);
+    if (once < share)
+        fprintf(stderr, "; with eval_every 0, once an epoch, %s %%", text);
+    fputc('\n', stderr);
+}
+
 static void say_reply(const struct cJSON *reply, const char *name,
                       bool is_dry_run, bool is_followed)
 {
@@ -154,6 +192,7 @@ static void say_reply(const struct cJSON *reply, const char *name,
     else if (!is_followed)
         fprintf(stderr, "; watch with: gaitctl watch %s", name);
     fputc('\n', stderr);
+    say_work(cJSON_GetObjectItemCaseSensitive(reply, "work"));
     say_notes(cJSON_GetObjectItemCaseSensitive(reply, "notes"));
 }
 

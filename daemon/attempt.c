@@ -9,6 +9,7 @@
 #include "daemon/config.h"
 #include "daemon/datasets.h"
 #include "daemon/log.h"
+#include "schema/diagnostic.h"
 #include "schema/memory.h"
 #include "schema/message.h"
 
@@ -126,6 +127,7 @@ static bool take_started(const struct news *news, struct error *error)
 static bool take_row(const struct news *news, struct error *error)
 {
     struct history_row row;
+    struct diagnostic layers[LAYERS_MAX];
     const struct cJSON *message = news->message;
     bool is_whole =
         json_get_integer(message, "step", &row.step, error) &&
@@ -137,9 +139,11 @@ static bool take_row(const struct news *news, struct error *error)
         json_get_real(message, "test_accuracy", &row.test_accuracy, error) &&
         json_get_real(message, "test_loss", &row.test_loss, error) &&
         json_get_real(message, "seconds", &row.seconds, error) &&
-        copy_hash(message, row.state_hash, error);
+        copy_hash(message, row.state_hash, error) &&
+        diagnostics_read(message, layers, LAYERS_MAX, &row.layer_count, error);
     if (!is_whole)
         return false;
+    row.layers = layers;
     news->attempt->test_accuracy = row.test_accuracy;
     if (row.step > news->attempt->step)
         news->attempt->step = row.step;

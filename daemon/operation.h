@@ -112,6 +112,14 @@ bool store_run_release(struct store *store, int64_t run, struct error *error);
 bool store_event_add(struct store *store, const char *kind, int64_t sweep,
                      int64_t job, const char *text, struct error *error);
 
+/* The layers of a row: stored beside it; and whether those of its step that
+ * are stored are the same. */
+bool store_diagnostics_add(struct store *store, int64_t run,
+                           const struct history_row *row, struct error *error);
+bool store_diagnostics_compare(struct store *store, int64_t run,
+                               const struct history_row *row, bool *is_equal,
+                               struct error *error);
+
 /* Attempts that nobody ended: gaitd was killed. */
 bool store_recover(struct store *store, struct error *error);
 

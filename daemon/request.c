@@ -75,7 +75,7 @@ static const struct method methods[] = {
     {"list", ask, {ANY_TARGET, {"state", PARAM_TEXT, true}, PAGE}},
     {"sweeps", ask, {PAGE}},
     {"show", ask, {TARGET}},
-    {"history", ask, {TARGET, PAGE}},
+    {"history", ask, {TARGET, {"layers", PARAM_BOOLEAN, true}, PAGE}},
     {"results", ask, {TARGET, {"by", PARAM_LIST, true}, PAGE}},
     {"cancel", cancel, {TARGET}},
     {"watch", watch, {TARGET}},

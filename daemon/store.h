@@ -25,6 +25,7 @@
 #include "schema/settings.h"
 
 struct cJSON;
+struct diagnostic;
 struct spec;
 
 /* A job for a slot: everything its `start` message needs. */
@@ -133,6 +134,8 @@ struct history_row {
     double train_accuracy, train_loss, valid_accuracy, valid_loss;
     double test_accuracy, test_loss, seconds;
     char state_hash[33];
+    int layer_count;                 /* 0 without diagnostics */
+    const struct diagnostic *layers; /* borrowed: store_row copies them */
 };
 void store_attempt_started(struct store *store, int64_t attempt, pid_t pid);
 void store_row(struct store *store, int64_t attempt,

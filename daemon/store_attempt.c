@@ -9,12 +9,26 @@
 #include <string.h>
 
 #include "daemon/operation.h"
+#include "schema/diagnostic.h"
 
 /* An attempt that has not ended, with its run; -1: no row yet. */
 struct open_attempt {
     int64_t id, job, run, steps_per_epoch, step, epochs_done;
     bool has_valid_rows;
+    int layer_count; /* that its rows have diagnostics of */
 };
+
+/* The run's layers, from its columns tower, nb_layers and widths. */
+static int count_layers(struct statement *s, int first)
+{
+    struct settings settings;
+    int widths[LAYERS_MAX];
+    settings_init(&settings);
+    settings.tower = column_integer(s, first);
+    settings.nb_layers = column_integer(s, first + 1);
+    column_copy(s, first + 2, settings.widths, sizeof settings.widths);
+    return settings_widths(&settings, 0, widths);
+}
 
 static bool load_attempt(struct store *store, int64_t id,
                          struct open_attempt *attempt, bool *is_open,
@@ -23,7 +37,8 @@ static bool load_attempt(struct store *store, int64_t id,
     struct statement *s = db_sql(
         store->db,
         "SELECT j.id, r.id, r.steps_per_epoch, r.step, r.epochs_done, "
-        "r.valid_rows > 0 FROM attempt a JOIN job j ON j.id = a.job_id "
+        "r.valid_rows > 0, r.diagnostics, r.tower, r.nb_layers, r.widths "
+        "FROM attempt a JOIN job j ON j.id = a.job_id "
         "JOIN run r ON r.id = j.run_id WHERE a.id = ? AND a.ended_at IS NULL");
     bind_integer(s, id);
     *is_open = statement_next(s);
@@ -35,6 +50,7 @@ static bool load_attempt(struct store *store, int64_t id,
         attempt->step = column_integer_or(s, 3, -1);
         attempt->epochs_done = column_integer_or(s, 4, -1);
         attempt->has_valid_rows = column_integer(s, 5);
+        attempt->layer_count = column_integer(s, 6) ? count_layers(s, 7) : 0;
     }
     return statement_finish(s, error);
 }
@@ -74,6 +90,7 @@ struct row_operation {
     struct operation operation;
     int64_t attempt;
     struct history_row row;
+    struct diagnostic layers[]; /* row.layers */
 };
 
 static bool is_finite_row(const struct history_row *row, bool has_valid_rows)
@@ -105,6 +122,12 @@ static bool check_row(const struct open_attempt *a,
         return error_set(error, ERROR_CORRUPT,
                          "row of step %lld: the row of step %lld is missing",
                          (long long)row->step, (long long)most);
+    if (row->layer_count != a->layer_count)
+        return error_set(error, ERROR_CORRUPT,
+                         "row of step %lld: diagnostics of %d layers, expected "
+                         "%d",
+                         (long long)row->step, row->layer_count,
+                         a->layer_count);
     return true;
 }
 
@@ -181,7 +204,9 @@ static bool check_again(struct store *store, const struct open_attempt *a,
                         struct error *error)
 {
     bool is_there = false, is_equal = false;
-    if (!compare_row(store, a->run, row, &is_there, &is_equal, error))
+    if (!compare_row(store, a->run, row, &is_there, &is_equal, error) ||
+        (is_equal &&
+         !store_diagnostics_compare(store, a->run, row, &is_equal, error)))
         return false;
     *is_refused = !is_equal;
     if (!is_there)
@@ -207,6 +232,7 @@ static bool take_row(struct store *store, const struct open_attempt *a,
     if (row->step <= a->step)
         return check_again(store, a, row, is_refused, error);
     return insert_row(store, a->run, row, error) &&
+           store_diagnostics_add(store, a->run, row, error) &&
            advance_run(store, a, row, error);
 }
 
@@ -236,10 +262,14 @@ static bool run_row(struct store *store, struct operation *operation,
 void store_row(struct store *store, int64_t attempt,
                const struct history_row *row)
 {
-    struct row_operation *o = operation_new(sizeof *o, run_row);
+    size_t layers_bytes = (size_t)row->layer_count * sizeof *row->layers;
+    struct row_operation *o = operation_new(sizeof *o + layers_bytes, run_row);
     o->operation.is_kept = true;
     o->attempt = attempt;
     o->row = *row;
+    o->row.layers = o->layers;
+    if (layers_bytes > 0)
+        memcpy(o->layers, row->layers, layers_bytes);
     store_push(store, &o->operation);
 }
 

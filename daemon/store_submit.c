@@ -14,6 +14,7 @@
 #include "schema/json.h"
 #include "schema/memory.h"
 #include "schema/spec.h"
+#include "schema/work.h"
 
 enum { DRY_RUN_JOBS = 1000 }; /* whose settings are shown */
 
@@ -67,6 +68,42 @@ static void blank(struct cJSON *object, const char *name)
     cJSON_ReplaceItemInObjectCaseSensitive(object, name, cJSON_CreateNull());
 }
 
+/* The work of all jobs; evaluations_per_epoch and evaluation_rows become 0
+ * where jobs differ. */
+static struct work count_work(const struct submission *s)
+{
+    struct work sum = {0};
+    for (int64_t i = 0; i < s->spec->job_count; i++) {
+        struct settings settings;
+        struct work work;
+        spec_job(s->spec, i, &settings);
+        work_init(&work, &settings, submission_shape(s, &settings));
+        work_add(&sum, &work, i == 0);
+    }
+    return sum;
+}
+
+static struct cJSON *count_or_null(int64_t count)
+{
+    return count ? json_integer(count) : cJSON_CreateNull();
+}
+
+static struct cJSON *write_work(const struct work *work)
+{
+    struct cJSON *object = cJSON_CreateObject();
+    double training = work->training_flops;
+    double evaluation = work->evaluation_flops, once = work->once_flops;
+    add(object, "training_flops", json_number(training));
+    add(object, "evaluation_flops", json_number(evaluation));
+    add(object, "evaluation_share",
+        json_number(evaluation / (training + evaluation)));
+    add(object, "once_share", json_number(once / (training + once)));
+    add(object, "evaluations_per_epoch",
+        count_or_null(work->evaluations_per_epoch));
+    add(object, "evaluation_rows", count_or_null(work->evaluation_rows));
+    return object;
+}
+
 /* Of a dry run: what there is no number for is null, the settings are shown. */
 static void write_dry(struct cJSON *result, const struct submission *s)
 {
@@ -74,6 +111,8 @@ static void write_dry(struct cJSON *result, const struct submission *s)
     blank(result, "first_job");
     blank(result, "last_job");
     blank(result, "submitted_at");
+    struct work work = count_work(s);
+    add(result, "work", write_work(&work));
     struct cJSON *jobs = cJSON_AddArrayToObject(result, "jobs");
     for (int64_t i = 0; i < s->spec->job_count && i < DRY_RUN_JOBS; i++) {
         struct settings settings;

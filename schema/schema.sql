@@ -97,6 +97,18 @@ CREATE TABLE history (
     PRIMARY KEY (run_id, step)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE diagnostic (                     -- of rows of history, with the
+    run_id       INTEGER NOT NULL,            -- setting diagnostics
+    step         INTEGER NOT NULL,
+    layer        INTEGER NOT NULL,            -- from 0, the lowest
+    angle        REAL,                        -- degrees, to BP's gradient
+    off_diagonal REAL,                        -- Frobenius norm, of W W^T
+    condition    REAL,                        -- of W; NULL: not finite, as in
+    error_rms    REAL,                        -- all four
+    PRIMARY KEY (run_id, step, layer),
+    FOREIGN KEY (run_id, step) REFERENCES history (run_id, step)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE checkpoint (
     run_id  INTEGER NOT NULL REFERENCES run (id),
     step    INTEGER NOT NULL,

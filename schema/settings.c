@@ -74,6 +74,15 @@ bool settings_is_published(const struct settings *settings)
            !strcmp(settings->gait_form, "published");
 }
 
+bool settings_inverts(const struct settings *settings)
+{
+#define RULE_INVERTS(name, suffix, inverts)                                    \
+    if (inverts && !strcmp(settings->algorithm, #name))                        \
+        return true;
+    RULES(RULE_INVERTS)
+    return false;
+}
+
 int64_t settings_train_rows(const struct settings *settings,
                             const struct dataset_shape *shape)
 {

@@ -21,17 +21,18 @@
 struct cJSON;
 struct faults;
 
-/* Learning rules: X(name in specs, C suffix).  The worker's engine declares
- * one `rule_<suffix>` for each (worker/engine/rule.h). */
+/* Learning rules: X(name in specs, C suffix, whether its errors go through
+ * the inverses of weights).  The worker's engine declares one `rule_<suffix>`
+ * for each (worker/engine/rule.h). */
 #define RULES(X)                                                               \
-    X(BP, bp)                                                                  \
-    X(GAIT, gait)                                                              \
-    X(TP, tp)                                                                  \
-    X(ITP, itp)                                                                \
-    X(FA, fa)                                                                  \
-    X(DFA, dfa)
+    X(BP, bp, false)                                                           \
+    X(GAIT, gait, true)                                                        \
+    X(TP, tp, true)                                                            \
+    X(ITP, itp, true)                                                          \
+    X(FA, fa, false)                                                           \
+    X(DFA, dfa, false)
 
-#define RULE_WORD(name, suffix) #name " "
+#define RULE_WORD(name, suffix, inverts) #name " "
 
 /* Types: TEXT is char[], INTEGER int64_t, REAL double, BOOLEAN bool.
  * `words`: TEXT: the values allowed, "" for free text with its own check;
@@ -81,6 +82,8 @@ struct faults;
       "batches by which those evaluations are shifted (published: 1)")                               \
     X(test_rows,       INTEGER, MEASUREMENT, "all",     0,     1e9,    "all",                        \
       "rows of the test set to evaluate on, from the first")                                         \
+    X(diagnostics,     BOOLEAN, MEASUREMENT, "false",   0,     1,      "",                           \
+      "measure each layer's angle to BP, orthogonality, condition and errors too")                   \
     X(device,          TEXT,    PLACEMENT,   "any",     0,     0,      "",                           \
       "where to run: any, cpu, cuda, or the index of a GPU")                                         \
     X(threads,         INTEGER, PLACEMENT,   "1",       1,     256,    "",                           \
@@ -211,6 +214,9 @@ bool settings_is_orthogonal(const struct settings *settings);
 
 /* Whether GAIT is to be computed as published, rounding and all. */
 bool settings_is_published(const struct settings *settings);
+
+/* Whether the learning rule takes errors through the inverses of weights. */
+bool settings_inverts(const struct settings *settings);
 
 /* Rows really trained on, and tested on, after `all` is resolved. */
 int64_t settings_train_rows(const struct settings *settings,

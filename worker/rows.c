@@ -8,7 +8,7 @@
 #include "schema/message.h"
 #include "worker/hash.h"
 
-/* The members of a row but for its hash: X(name, type). */
+/* The members of a row but for its hash and layers: X(name, type). */
 #define MEMBERS(X)                                                             \
     X(step, integer)                                                           \
     X(epoch, integer)                                                          \
@@ -65,6 +65,7 @@ void row_write(const struct evaluation *row, struct cJSON *object)
     cJSON_AddItemToObject(object, #name, json_##type(row->name));
     MEMBERS(WRITE)
     cJSON_AddStringToObject(object, "state_hash", hex);
+    diagnostics_write(row->layers, row->layer_count, object);
 }
 
 static bool row_read(const cJSON *object, struct evaluation *row,
@@ -72,7 +73,9 @@ static bool row_read(const cJSON *object, struct evaluation *row,
 {
     const char *hex;
 #define READ(name, type) json_get_##type(object, #name, &row->name, error) &&
-    if (!(MEMBERS(READ) json_get_text(object, "state_hash", &hex, error)))
+    if (!(MEMBERS(READ) json_get_text(object, "state_hash", &hex, error)) ||
+        !diagnostics_read(object, row->layers, LAYERS_MAX, &row->layer_count,
+                          error))
         return false;
     return hash_read(hex, row->state_hash) ||
            error_set(error, ERROR_CORRUPT, "\"state_hash\" is not a hash");

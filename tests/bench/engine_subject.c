@@ -212,7 +212,7 @@ void subject_epoch(struct subject *subject)
 double subject_step_flops(const struct subject *subject)
 {
     double flops = 0.0;
-    bool inverts = subject->step.rule->inverts;
+    bool inverts = subject->step.inverts;
     for (int l = 0; l < subject->network.depth; l++) {
         double n = subject->network.layers[l].width;
         flops += 2.0 * 2.0 * BATCH * n * n;

@@ -25,6 +25,17 @@ CREATE TABLE checkpoint (
     PRIMARY KEY (run_id, step, attempt)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO "checkpoint" VALUES(1,20,1,'20-1.safetensors',1234,'00112233445566778899aabbccddeeff');
+CREATE TABLE diagnostic (                     -- of rows of history, with the
+    run_id       INTEGER NOT NULL,            -- setting diagnostics
+    step         INTEGER NOT NULL,
+    layer        INTEGER NOT NULL,            -- from 0, the lowest
+    angle        REAL,                        -- degrees, to BP's gradient
+    off_diagonal REAL,                        -- Frobenius norm, of W W^T
+    condition    REAL,                        -- of W; NULL: not finite, as in
+    error_rms    REAL,                        -- all four
+    PRIMARY KEY (run_id, step, layer),
+    FOREIGN KEY (run_id, step) REFERENCES history (run_id, step)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE event (
     id       INTEGER PRIMARY KEY,
     at       REAL    NOT NULL,

@@ -2,6 +2,7 @@
 #include "tests/unit/daemon_store_fixture.h"
 
 #include "daemon/db.h"
+#include "schema/diagnostic.h"
 
 #define BASE "'tower': true, 'widths': '16x10', 'batch_size': 60"
 
@@ -288,6 +289,68 @@ static void histories_are_complete_and_end_with_the_job(void **state)
     loop_end(loop);
 }
 
+/* Two jobs of two layers and three rows each, and one that was not measured,
+ * in pages of every size: none is cut short, none comes twice. */
+static void layers_come_in_pages(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_start();
+    submit(loop, "r1",
+           "{'name': 'measured', 'base': {" BASE ", 'nb_epochs': 2}, 'axes': "
+           "{'seed': [1, 2], 'diagnostics': [true]}}");
+    submit(loop, "r2", "{'name': 'plain', 'nb_epochs': 2, " BASE "}");
+    store_slot_open(loop->store, 0, "cpu:0", CLASS);
+    for (int job = 1; job <= 3; job++) {
+        WAIT_FOR(loop, loop->dispatch_count == job);
+        int64_t attempt = last_dispatch(loop)->attempt;
+        for (int64_t step = 0; step <= 20; step += 10) {
+            struct diagnostic layers[2] = {{.angle = (double)step + job},
+                                           {.angle = NAN}};
+            struct history_row row = row_at(step);
+            row.layers = layers;
+            row.layer_count = job < 3 ? 2 : 0;
+            store_row(loop->store, attempt, &row);
+        }
+        end_attempt(loop, attempt, OUTCOME_done, "");
+    }
+    loop_open_reader(loop, 10);
+    for (int limit = 1; limit <= 13; limit++) {
+        int64_t after = 0;
+        int count = 0;
+        do {
+            char *params = xprintf("{'target': '1..3', 'layers': true, "
+                                   "'limit': %d, 'after': %lld}",
+                                   limit, (long long)after);
+            struct cJSON *a = ask(loop, "history", params, NULL);
+            free(params);
+            for (int i = 0; i < size(a, "rows"); i++, count++) {
+                const struct cJSON *row = item(a, "rows", i);
+                int job = 1 + count / 6, step = 10 * (count / 2 % 3);
+                assert_int_equal(real(row, "job"), job);
+                assert_int_equal(real(row, "seed"), job);
+                assert_int_equal(real(row, "step"), step);
+                assert_int_equal(real(row, "epoch"), step / 10);
+                assert_int_equal(real(row, "layer"), count % 2);
+                if (count % 2)
+                    assert_true(is_null(row, "angle"));
+                else
+                    assert_int_equal(real(row, "angle"), step + job);
+            }
+            after = json_integer_or(a, "next", 0);
+            assert_true(!after || size(a, "rows") == limit);
+            cJSON_Delete(a);
+        } while (after);
+        assert_int_equal(count, 12);
+    }
+    struct error error = {0};
+    assert_null(
+        ask(loop, "history", "{'target': 'plain', 'layers': true}", &error));
+    assert_int_equal(error.code, ERROR_NOT_FOUND);
+    assert_string_equal(error.text, "diagnostics of \"plain\" were not asked "
+                                    "for: submit with --diagnostics");
+    loop_end(loop);
+}
+
 static void results_are_final_and_peak(void **state)
 {
     (void)state;
@@ -458,6 +521,7 @@ int main(void)
         cmocka_unit_test(sweeps_are_counted),
         cmocka_unit_test(show_tells_all),
         cmocka_unit_test(histories_are_complete_and_end_with_the_job),
+        cmocka_unit_test(layers_come_in_pages),
         cmocka_unit_test(results_are_final_and_peak),
         cmocka_unit_test(groups_have_mean_spread_and_n),
         cmocka_unit_test(the_views_agree),

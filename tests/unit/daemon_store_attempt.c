@@ -2,6 +2,7 @@
 #include "tests/unit/daemon_store_fixture.h"
 
 #include "daemon/db.h"
+#include "schema/diagnostic.h"
 
 #define BASE "'tower': true, 'widths': '16x10', 'batch_size': 60"
 
@@ -167,6 +168,92 @@ static void valid_rows_have_metrics(void **state)
     loop_end(loop);
 }
 
+/* Of the two layers of BASE. */
+static struct history_row row_with(int64_t step, struct diagnostic layers[2])
+{
+    struct history_row row = row_at(step);
+    layers[0] = (struct diagnostic){0.1 * (double)step, 1 / 3.0, NAN, 0};
+    layers[1] = (struct diagnostic){NAN, 2, 1e9, 4};
+    row.layers = layers;
+    row.layer_count = 2;
+    return row;
+}
+
+static struct loop *start_measured_job(void)
+{
+    struct loop *loop = loop_start();
+    struct diagnostic layers[2];
+    submit(loop, "r1", "{'nb_epochs': 3, 'diagnostics': true, " BASE "}");
+    store_slot_open(loop->store, 0, "cpu:0", CLASS);
+    WAIT_FOR(loop, loop->dispatch_count == 1);
+    for (int64_t step = 0; step <= 10; step += 10) {
+        struct history_row row = row_with(step, layers);
+        store_row(loop->store, attempt_of(loop), &row);
+        memset(layers, 0, sizeof layers); /* they were copied */
+    }
+    loop_sync(loop);
+    assert_int_equal(last_committed(loop), 10);
+    return loop;
+}
+
+static void diagnostics_are_stored_with_their_row(void **state)
+{
+    (void)state;
+    struct loop *loop = start_measured_job();
+    struct error error;
+    struct db *db = db_open(loop->path, DB_READ, &error);
+    struct statement *s =
+        db_sql(db, "SELECT step, layer, angle, off_diagonal, condition, "
+                   "error_rms FROM diagnostic ORDER BY step, layer");
+    for (int i = 0; i < 4; i++) {
+        assert_true(statement_next(s));
+        assert_int_equal(column_integer(s, 0), i < 2 ? 0 : 10);
+        assert_int_equal(column_integer(s, 1), i % 2);
+        assert_true(column_is_null(s, i % 2 ? 2 : 4));
+        assert_true(column_real(s, 3) == (i % 2 ? 2 : 1 / 3.0));
+    }
+    assert_false(statement_next(s));
+    assert_true(statement_finish(s, &error));
+    db_close(db);
+    struct diagnostic layers[2];
+    struct history_row again = row_with(10, layers);
+    int before = loop->committed_count;
+    store_row(loop->store, attempt_of(loop), &again);
+    WAIT_FOR(loop, loop->committed_count > before);
+    assert_int_equal(loop->refused_count, 0);
+    loop_end(loop);
+}
+
+static void different_diagnostics_are_refused(void **state)
+{
+    (void)state;
+    struct diagnostic layers[2];
+    for (int i = 0; i < 5; i++) {
+        struct loop *loop = start_measured_job();
+        struct history_row row = row_with(i < 4 ? 10 : 20, layers);
+        if (i == 0)
+            layers[0].angle = nextafter(layers[0].angle, 2);
+        else if (i == 1)
+            layers[0].condition = 5; /* NaN is stored */
+        else if (i == 2)
+            layers[1].off_diagonal = NAN;
+        else
+            row.layer_count = i - 3;
+        expect_refusal(
+            loop, &row,
+            i == 3   ? "row of step 10: diagnostics of 0 layers, expected 2"
+            : i == 4 ? "row of step 20: diagnostics of 1 layers, expected 2"
+                     : "nondeterministic: the row of step 10 differs from the "
+                       "one stored");
+        loop_end(loop);
+    }
+    struct loop *loop = start_job();
+    struct history_row row = row_with(0, layers);
+    expect_refusal(loop, &row,
+                   "row of step 0: diagnostics of 2 layers, expected 0");
+    loop_end(loop);
+}
+
 static void messages_of_an_ended_attempt_are_ignored(void **state)
 {
     (void)state;
@@ -293,6 +380,8 @@ int main(void)
         cmocka_unit_test(gaps_are_refused),
         cmocka_unit_test(numbers_must_be_finite),
         cmocka_unit_test(valid_rows_have_metrics),
+        cmocka_unit_test(diagnostics_are_stored_with_their_row),
+        cmocka_unit_test(different_diagnostics_are_refused),
         cmocka_unit_test(messages_of_an_ended_attempt_are_ignored),
         cmocka_unit_test(outcomes_decide),
         cmocka_unit_test(three_crashes_in_a_row_fail_the_job),

@@ -55,7 +55,8 @@ static void defaults_are_these(void **state)
               "\"gamma\":0.001,\"gait_form\":\"exact\",\"precision\":"
               "\"float32\",\"train_rows\":0,"
               "\"valid_rows\":0,\"shuffle\":false,\"eval_every\":0,"
-              "\"eval_offset\":0,\"test_rows\":0,\"device\":\"any\","
+              "\"eval_offset\":0,\"test_rows\":0,\"diagnostics\":false,"
+              "\"device\":\"any\","
               "\"threads\":1,\"nb_epochs\":100}");
     free(text);
     cJSON_Delete(object);

@@ -408,7 +408,7 @@ static void every_rule_is_tested(void **state)
 {
     (void)state;
     int count = 0;
-#define RULE_TESTED(name, suffix)                                              \
+#define RULE_TESTED(name, suffix, inverts)                                     \
     assert_true(count < RULE_COUNT);                                           \
     assert_string_equal(rules[count++].algorithm, #name);
     RULES(RULE_TESTED)

@@ -384,7 +384,7 @@ static void check_all_stops(const struct settings *settings,
 static void a_stop_anywhere_changes_nothing(void **state)
 {
     (void)state;
-#define RULE_NAME(name, suffix) #name,
+#define RULE_NAME(name, suffix, inverts) #name,
     static const char *const algorithms[] = {RULES(RULE_NAME)};
     enum { RULE_COUNT = sizeof algorithms / sizeof algorithms[0] };
     static const char *const precisions[] = {"float32", "float64"};

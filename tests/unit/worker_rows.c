@@ -18,6 +18,8 @@ static void add_samples(struct rows *rows)
             .test_loss = 123456789.123456789,
             .state_hash = {(uint8_t)i, 0xab, [15] = 0x01},
             .seconds = 0.1 * i,
+            .layer_count = i % 3,
+            .layers = {{NAN, 1 / 7.0, 1e9, 0.1 * i}, {180, 0, NAN, 3}},
         };
         rows_add(rows, &row);
     }
@@ -52,6 +54,14 @@ static void come_back_bit_for_bit(void **state)
         assert_same_double(a->test_loss, b->test_loss);
         assert_same_double(a->seconds, b->seconds);
         assert_memory_equal(a->state_hash, b->state_hash, 16);
+        assert_int_equal(a->layer_count, b->layer_count);
+        for (int l = 0; l < a->layer_count; l++) {
+            const struct diagnostic *x = &a->layers[l], *y = &b->layers[l];
+            assert_same_double(x->angle, y->angle);
+            assert_same_double(x->off_diagonal, y->off_diagonal);
+            assert_same_double(x->condition, y->condition);
+            assert_same_double(x->error_rms, y->error_rms);
+        }
     }
     free(text);
     rows_release(&rows);

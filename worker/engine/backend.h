@@ -60,6 +60,14 @@ struct factor {
     int *pivots;          /* n, in the backend's memory */
 };
 
+/* Working memory for the singular values of an n x n matrix. */
+enum { SINGULAR_ROWS = 100, SINGULAR_INTEGERS = 8 };
+struct singular {
+    struct matrix copy; /* n x n */
+    struct matrix room; /* SINGULAR_ROWS x n */
+    int *integers;      /* SINGULAR_INTEGERS n, in the backend's memory */
+};
+
 /* A parameter and its moments, and the gradient to follow. */
 struct update {
     struct matrix value, m, v, gradient; /* equal shapes, dense */
@@ -152,6 +160,17 @@ struct backend {
      * equals) is the label, and to *loss the squared errors over all rows. */
     void (*score)(struct backend *, struct matrix y, const uint8_t *labels,
                   int64_t *correct, double *loss);
+
+    /* For diagnostics; these wait too.  The Frobenius norms of alpha a + beta
+     * b, and of a a^T without its diagonal (`spare` has a's shape); the largest
+     * singular value of a square a over its smallest, not finite when that is
+     * 0 or a is not finite. */
+    double (*norm)(struct backend *, double alpha, struct matrix a, double beta,
+                   struct matrix b);
+    double (*off_diagonal)(struct backend *, struct matrix a,
+                           struct matrix spare);
+    double (*condition)(struct backend *, struct matrix a,
+                        struct singular *work);
 };
 
 /* The m x n corner of a matrix: the same memory, fewer rows and columns. */

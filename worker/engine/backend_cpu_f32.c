@@ -16,4 +16,5 @@
 #define laswp LAPACKE_slaswp_work
 #define potrf LAPACKE_spotrf_work
 #define potrs LAPACKE_spotrs_work
+#define gesdd LAPACKE_sgesdd_work
 #include "worker/engine/backend_cpu_template.inc"

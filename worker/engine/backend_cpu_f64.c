@@ -16,4 +16,5 @@
 #define laswp LAPACKE_dlaswp_work
 #define potrf LAPACKE_dpotrf_work
 #define potrs LAPACKE_dpotrs_work
+#define gesdd LAPACKE_dgesdd_work
 #include "worker/engine/backend_cpu_template.inc"

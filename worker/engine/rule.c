@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#define RULE_POINTER(name, suffix) &rule_##suffix,
+#define RULE_POINTER(name, suffix, inverts) &rule_##suffix,
 static const struct rule *const rules[] = {RULES(RULE_POINTER)};
 
 const struct rule *rule_find(const char *name)

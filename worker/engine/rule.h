@@ -15,7 +15,6 @@ struct step;
 
 struct rule {
     const char *name; /* as the setting spells it */
-    bool inverts;     /* asks for e W^-1, so a factor's memory is needed */
     /* Writes e[l-1], B x n, into network_error_below(l), given e[l], its
      * delta, y[l+1] and W[l] of the step's network.  Called for l = depth - 1
      * down to 1. */
@@ -29,7 +28,8 @@ struct rule {
                   struct error *error);
 };
 
-#define RULE_DECLARATION(name, suffix) extern const struct rule rule_##suffix;
+#define RULE_DECLARATION(name, suffix, inverts)                                \
+    extern const struct rule rule_##suffix;
 RULES(RULE_DECLARATION)
 #undef RULE_DECLARATION
 

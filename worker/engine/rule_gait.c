@@ -30,6 +30,5 @@ static void propagate(struct step *step, int l)
 
 const struct rule rule_gait = {
     .name = "GAIT",
-    .inverts = true,
     .propagate = propagate,
 };

@@ -111,7 +111,6 @@ static void propagate(struct step *step, int l)
 
 const struct rule rule_gait_published = {
     .name = "GAIT",
-    .inverts = true,
     .propagate = propagate,
     .place = place,
     .start = start,

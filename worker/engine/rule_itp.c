@@ -18,6 +18,5 @@ static void propagate(struct step *step, int l)
 
 const struct rule rule_itp = {
     .name = "ITP",
-    .inverts = true,
     .propagate = propagate,
 };

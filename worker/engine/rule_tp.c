@@ -17,6 +17,5 @@ static void propagate(struct step *step, int l)
 
 const struct rule rule_tp = {
     .name = "TP",
-    .inverts = true,
     .propagate = propagate,
 };

@@ -8,6 +8,7 @@ void step_init(struct step *step, struct network *network,
     *step = (struct step){
         .network = network,
         .rule = rule,
+        .inverts = settings_inverts(settings),
         .learning_rate = settings->learning_rate,
         .orthogonal_reg = settings->orthogonal_reg,
         .gamma = settings->gamma,
@@ -23,12 +24,12 @@ void step_place(struct step *step, struct layout *layout)
     step->bias_gradient = layout_matrix(layout, 1, widest);
     if (step->orthogonal_reg != 0.0)
         step->gram = layout_matrix(layout, widest, widest);
-    if (step->rule->inverts) {
+    if (step->inverts) {
         step->factor.values = layout_matrix(layout, widest, widest);
         step->factor.pivots =
             layout_bytes(layout, (size_t)widest * sizeof(int));
     }
-    for (int i = 0; i < 2 && step->rule->inverts; i++)
+    for (int i = 0; i < 2 && step->inverts; i++)
         step->moved[i] =
             layout_matrix(layout, step->network->batch_rows, widest);
     step->flags = layout_bytes(layout, LAYERS_MAX * sizeof(uint32_t));

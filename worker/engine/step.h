@@ -17,6 +17,7 @@
 struct step {
     struct network *network; /* borrowed */
     const struct rule *rule;
+    bool inverts; /* the rule asks for u W^-1: there is memory for it */
     double learning_rate, orthogonal_reg, gamma;
     enum diagonal orthogonal_form;
 

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "worker/engine/backend_cpu.h"
+#include "worker/engine/diagnostics.h"
 #include "worker/engine/evaluator.h"
 #include "worker/engine/network.h"
 #include "worker/engine/order.h"
@@ -32,6 +33,7 @@ struct trainer {
     struct network network;
     struct step step;
     struct evaluator evaluator;
+    struct diagnostics diagnostics; /* placed when asked for */
     struct snapshot snapshot;
     int32_t *order;      /* train_rows, with shuffle */
     int64_t order_epoch; /* what `order` is for, -1 before any */
@@ -149,6 +151,7 @@ static bool build_network(struct trainer *trainer, const struct data *data,
                  (int)settings->batch_size, settings->linear);
     step_init(&trainer->step, &trainer->network, rule, settings);
     evaluator_init(&trainer->evaluator, &trainer->network);
+    diagnostics_init(&trainer->diagnostics, &trainer->step);
     return true;
 }
 
@@ -157,6 +160,8 @@ static void place(struct trainer *trainer, struct layout *layout)
     network_place(&trainer->network, layout);
     step_place(&trainer->step, layout);
     evaluator_place(&trainer->evaluator, layout);
+    if (trainer->settings.diagnostics)
+        diagnostics_place(&trainer->diagnostics, layout);
 }
 
 static bool allocate(struct trainer *trainer, struct error *error)
@@ -292,6 +297,14 @@ static bool score_all(struct running *running, struct score *train,
                            is_stopped, running, test);
 }
 
+static void measure_layers(struct trainer *trainer, struct evaluation *row)
+{
+    if (!trainer->settings.diagnostics)
+        return;
+    row->layer_count = trainer->network.depth;
+    diagnostics_measure(&trainer->diagnostics, &trainer->train, row->layers);
+}
+
 static bool evaluate(struct running *running, struct error *error)
 {
     struct trainer *trainer = running->trainer;
@@ -313,8 +326,9 @@ static bool evaluate(struct running *running, struct error *error)
         .valid_loss = valid.loss,
         .test_accuracy = test.accuracy,
         .test_loss = test.loss,
-        .seconds = now() - running->started_at,
     };
+    measure_layers(trainer, &row);
+    row.seconds = now() - running->started_at;
     if (!snapshot_read(&trainer->snapshot, error) ||
         !snapshot_hash(&trainer->snapshot, row.state_hash, error))
         return false;

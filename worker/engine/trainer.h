@@ -16,6 +16,7 @@
 
 #include <stdint.h>
 
+#include "schema/diagnostic.h"
 #include "schema/error.h"
 #include "schema/settings.h"
 
@@ -44,6 +45,8 @@ struct evaluation {
     double test_accuracy, test_loss;
     uint8_t state_hash[16]; /* XXH128 (canonical) of parameters and moments */
     double seconds;         /* computing time since step 0, over all attempts */
+    int layer_count;        /* with diagnostics: of the network; else 0 */
+    struct diagnostic layers[LAYERS_MAX];
 };
 
 /* Both are called on the thread that runs the trainer.  `on_step` is called

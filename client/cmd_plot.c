@@ -2,7 +2,7 @@
  *
  * Three questions make a plot: what varies, which jobs there are (with their
  * settings and runs), and their histories.  Two jobs that share a training
- * count once.
+ * count once, and so do replicas of one: the newest that is done.
  */
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -35,8 +35,10 @@ struct metric {
 };
 
 struct job {
-    int64_t id, run, nb_epochs;
-    int curve; /* -1: another job stands for its run */
+    int64_t id, nb_epochs;
+    int64_t replica; /* -1: a new one that is not done */
+    char key[33];    /* of its run */
+    int curve;       /* -1: another job stands for its training */
 };
 
 /* One evaluation of the job that is being read. */
@@ -86,12 +88,17 @@ static bool take_jobs(void *user, const struct cJSON *page, struct error *error)
             plot->jobs = xrealloc(plot->jobs, (size_t)plot->job_capacity *
                                                   sizeof *plot->jobs);
         }
-        plot->jobs[plot->job_count++] = (struct job){
+        struct job *job = &plot->jobs[plot->job_count++];
+        bool is_done = strcmp(json_text_or(row, "state", ""), "done") == 0;
+        *job = (struct job){
             .id = json_integer_or(row, "id", 0),
-            .run = json_integer_or(row, "run_id", 0),
             .nb_epochs = json_integer_or(row, "nb_epochs", 0),
+            .replica = json_integer_or(row, "replica", 0),
             .curve = curves_find(&plot->curves, plot->by, row),
         };
+        if (!is_done && job->replica > 0)
+            job->replica = -1;
+        snprintf(job->key, sizeof job->key, "%s", json_text_or(row, "key", ""));
     }
     return true;
 }
@@ -99,8 +106,11 @@ static bool take_jobs(void *user, const struct cJSON *page, struct error *error)
 static int by_run(const void *a, const void *b)
 {
     const struct job *left = a, *right = b;
-    if (left->run != right->run)
-        return left->run < right->run ? -1 : 1;
+    int order = strcmp(left->key, right->key);
+    if (order != 0)
+        return order;
+    if (left->replica != right->replica)
+        return left->replica > right->replica ? -1 : 1;
     if (left->nb_epochs != right->nb_epochs)
         return left->nb_epochs > right->nb_epochs ? -1 : 1;
     return left->id < right->id ? -1 : left->id > right->id;
@@ -112,7 +122,7 @@ static int by_id(const void *a, const void *b)
     return left->id < right->id ? -1 : left->id > right->id;
 }
 
-/* Of the jobs of a run in one group the longest stays. */
+/* Of the jobs of a training in one group the newest replica's longest stays. */
 static void drop_twins(struct plot *plot)
 {
     size_t count = (size_t)plot->job_count;
@@ -121,7 +131,7 @@ static void drop_twins(struct plot *plot)
     qsort(plot->jobs, count, sizeof *plot->jobs, by_run);
     const struct job *kept = &plot->jobs[0];
     for (size_t i = 1; i < count; i++) {
-        if (plot->jobs[i].run == kept->run &&
+        if (strcmp(plot->jobs[i].key, kept->key) == 0 &&
             plot->jobs[i].curve == kept->curve)
             plot->jobs[i].curve = -1;
         else

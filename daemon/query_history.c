@@ -60,7 +60,8 @@ static struct cJSON *write_row(struct statement *s,
 }
 
 /* One job's rows behind `place`. */
-static bool fill_job(const struct question *question, struct place *place,
+static bool fill_job(const struct question *question,
+                     const struct target *target, struct place *place,
                      const struct varying *varying, struct page *page,
                      bool *is_full, struct error *error)
 {
@@ -70,9 +71,11 @@ static bool fill_job(const struct question *question, struct place *place,
         "h.valid_accuracy, h.valid_loss, h.test_accuracy, h.test_loss, "
         "h.state_hash, h.seconds" SETTING_COLUMNS " FROM job j CROSS JOIN run "
         "r ON r.id = j.run_id CROSS JOIN history h ON " JOB_ROWS
-        " WHERE j.id = ? AND h.step > ? ORDER BY h.step");
+        " WHERE j.id = ? AND h.step > ? AND +r.replica >= ? "
+        "ORDER BY h.step");
     bind_integer(s, place->job);
     bind_integer(s, place->step);
+    bind_integer(s, target->has_hidden ? INT64_MIN : 0);
     while (!*is_full && statement_next(s)) {
         if (page_is_full(page)) {
             *is_full = true;
@@ -94,9 +97,9 @@ static bool next_job(const struct question *question,
     struct statement *s =
         db_sql(question->db,
                "SELECT j.id FROM job j CROSS JOIN run r ON r.id = j.run_id "
-               "WHERE " TARGET_JOBS " AND r.step IS NOT NULL "
+               "WHERE " TARGET_RESULTS " AND r.step IS NOT NULL "
                "ORDER BY j.id LIMIT 1");
-    target_bind(s, &rest);
+    target_bind_results(s, &rest);
     *job = 0;
     while (statement_next(s))
         *job = column_integer(s, 0);
@@ -113,7 +116,7 @@ static bool fill(const struct question *question, const struct target *target,
     for (int64_t job = place.job; job;) {
         if (job != place.job)
             place = (struct place){job, -1};
-        if (!fill_job(question, &place, varying, page, &is_full, error))
+        if (!fill_job(question, target, &place, varying, page, &is_full, error))
             return false;
         if (is_full)
             return write_place(target, &place, next, error);

@@ -42,21 +42,22 @@ schema_FILES = error memory utf8 syntax json inbox message nearest faults \
 	widths setting settings axis spec key job paths diagnostic work
 daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd hello \
 	hub listener lock log loop_stat notice notify option process request \
-	query query_counts query_groups query_history query_list \
-	query_results query_show query_sweeps reader \
+	query query_counts query_explain query_groups query_history query_list \
+	query_results query_show query_sweeps query_verification reader repeat \
 	request_submit server store store_attempt store_diagnostic store_dispatch \
-	store_ending store_job store_submit store_target submission tables tail \
-	target wish
+	store_ending store_job store_submit store_target store_verify submission \
+	tables tail target wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	lock npz rows safetensors session task \
 	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \
-	engine/diagnostics engine/evaluator engine/feedback engine/initial engine/layout \
-	engine/network engine/order engine/regulariser engine/rule \
+	engine/diagnostics engine/evaluator engine/feedback engine/initial \
+	engine/layout engine/network engine/order engine/regulariser engine/rule \
 	engine/rule_bp engine/rule_dfa engine/rule_fa engine/rule_gait \
 	engine/rule_gait_published engine/rule_itp engine/rule_tp \
 	engine/snapshot engine/step engine/stream engine/trainer
-client_FILES = board chart cmd_cancel cmd_history cmd_list cmd_plot \
-	cmd_results cmd_show cmd_shutdown cmd_status cmd_submit cmd_wait cmd_watch \
+client_FILES = board chart cmd_cancel cmd_explain cmd_history cmd_list cmd_plot \
+	cmd_results cmd_show cmd_shutdown cmd_status cmd_submit cmd_verify cmd_wait \
+	cmd_watch \
 	connection curves exits grid help listing options output style submission \
 	table text watcher
 schema_PACKAGES = libcjson libxxhash

@@ -2,7 +2,8 @@
  *
  * Three questions make a plot: what varies, which jobs there are (with their
  * settings and runs), and their histories.  Two jobs that share a training
- * count once.  Of a diagnostic, every layer has a curve of its own.
+ * count once, and so do replicas of one: the newest that is done.  Of a
+ * diagnostic, every layer has a curve of its own.
  */
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -39,8 +40,10 @@ struct metric {
 };
 
 struct job {
-    int64_t id, run, nb_epochs;
-    int group; /* -1: another job stands for its run */
+    int64_t id, nb_epochs;
+    int64_t replica; /* -1: a new one that is not done */
+    char key[33];    /* of its run */
+    int group;       /* -1: another job stands for its training */
 };
 
 /* One evaluation of the job that is being read. */
@@ -96,12 +99,17 @@ static bool take_jobs(void *user, const struct cJSON *page, struct error *error)
             plot->jobs = xrealloc(plot->jobs, (size_t)plot->job_capacity *
                                                   sizeof *plot->jobs);
         }
-        plot->jobs[plot->job_count++] = (struct job){
+        struct job *job = &plot->jobs[plot->job_count++];
+        bool is_done = strcmp(json_text_or(row, "state", ""), "done") == 0;
+        *job = (struct job){
             .id = json_integer_or(row, "id", 0),
-            .run = json_integer_or(row, "run_id", 0),
             .nb_epochs = json_integer_or(row, "nb_epochs", 0),
+            .replica = json_integer_or(row, "replica", 0),
             .group = curves_find(&plot->groups, plot->by, row),
         };
+        if (!is_done && job->replica > 0)
+            job->replica = -1;
+        snprintf(job->key, sizeof job->key, "%s", json_text_or(row, "key", ""));
     }
     return true;
 }
@@ -109,8 +117,13 @@ static bool take_jobs(void *user, const struct cJSON *page, struct error *error)
 static int by_run(const void *a, const void *b)
 {
     const struct job *left = a, *right = b;
-    if (left->run != right->run)
-        return left->run < right->run ? -1 : 1;
+    int order = strcmp(left->key, right->key);
+    if (order != 0)
+        return order;
+    if (left->group != right->group)
+        return left->group < right->group ? -1 : 1;
+    if (left->replica != right->replica)
+        return left->replica > right->replica ? -1 : 1;
     if (left->nb_epochs != right->nb_epochs)
         return left->nb_epochs > right->nb_epochs ? -1 : 1;
     return left->id < right->id ? -1 : left->id > right->id;
@@ -122,7 +135,7 @@ static int by_id(const void *a, const void *b)
     return left->id < right->id ? -1 : left->id > right->id;
 }
 
-/* Of the jobs of a run in one group the longest stays. */
+/* Of the jobs of a training in one group the newest replica's longest stays. */
 static void drop_twins(struct plot *plot)
 {
     size_t count = (size_t)plot->job_count;
@@ -131,7 +144,7 @@ static void drop_twins(struct plot *plot)
     qsort(plot->jobs, count, sizeof *plot->jobs, by_run);
     const struct job *kept = &plot->jobs[0];
     for (size_t i = 1; i < count; i++) {
-        if (plot->jobs[i].run == kept->run &&
+        if (strcmp(plot->jobs[i].key, kept->key) == 0 &&
             plot->jobs[i].group == kept->group)
             plot->jobs[i].group = -1;
         else

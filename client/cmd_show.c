@@ -28,6 +28,7 @@ static const struct column job_columns[] = {
     {"sweep_id", "sweep id", COLUMN_NUMBER, false},
     {"position", "position in it", COLUMN_NUMBER, true},
     {"run_id", "run", COLUMN_NUMBER, true},
+    {"verifies", "verifies job", COLUMN_NUMBER, true},
     {"owner", NULL, COLUMN_TEXT, true},
     {"state", NULL, COLUMN_STATE, true},
     {"reason", NULL, COLUMN_TEXT, true},

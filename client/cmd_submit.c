@@ -24,6 +24,8 @@ static const struct column reply_columns[] = {
     {"new", NULL, COLUMN_NUMBER, true},
     {"continued", NULL, COLUMN_NUMBER, true},
     {"done", NULL, COLUMN_NUMBER, true},
+    {"failed", NULL, COLUMN_NUMBER, true},
+    {"waiting", NULL, COLUMN_NUMBER, true},
     {"submitted_at", NULL, COLUMN_TIME, true},
 };
 
@@ -63,6 +65,8 @@ static struct cJSON *make_params(const struct client *client,
     cJSON_AddStringToObject(params, "request_id", id);
     if (options_is(&client->options, "dry-run"))
         cJSON_AddTrueToObject(params, "dry_run");
+    if (options_is(&client->options, "fresh"))
+        cJSON_AddTrueToObject(params, "fresh");
     return params;
 }
 
@@ -112,7 +116,8 @@ static struct cJSON *ask(const struct cJSON *params, struct error *error)
 
 static void say_counts(const struct cJSON *reply)
 {
-    static const char *const members[] = {"new", "continued", "done"};
+    static const char *const members[] = {"new", "continued", "done", "failed",
+                                          "waiting"};
     const char *before = " (";
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         int64_t count = json_integer_or(reply, members[i], 0);
@@ -315,6 +320,8 @@ static const struct option options[] = {
     {"name", 0, OPTION_TEXT, "NAME", "of the sweep, unique"},
     {"wait", 0, OPTION_BOOLEAN, NULL, "until every job is final"},
     {"follow", 0, OPTION_BOOLEAN, NULL, "watch it until every job is final"},
+    {"fresh", 0, OPTION_BOOLEAN, NULL,
+     "train anew, whatever there is; its results supersede"},
     {"dry-run", 0, OPTION_BOOLEAN, NULL, "check and expand, store nothing"},
     {"timeout", 0, OPTION_SECONDS, "SECONDS",
      "of --wait and --follow: then exit 124"},

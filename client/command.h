@@ -18,7 +18,11 @@
     X(list)                                                                    \
     X(show)                                                                    \
     X(watch)                                                                   \
-    X(wait) X(cancel) X(history) X(results) X(plot) X(status) X(shutdown)
+    X(wait)                                                                    \
+    X(explain)                                                                 \
+    X(cancel)                                                                  \
+    X(history)                                                                 \
+    X(results) X(plot) X(verify) X(status) X(shutdown)
 
 /* What a command works with.  Data goes to `output` (stdout), talk to stderr.
  */

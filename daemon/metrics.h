@@ -11,6 +11,10 @@
 #define JOB_ROWS                                                               \
     "h.run_id = j.run_id AND h.step <= j.nb_epochs * r.steps_per_epoch"
 
+/* What happened to the run behind the job's last epoch is not its. */
+#define DIVERGED_EPOCH                                                         \
+    "CASE WHEN r.diverged_epoch <= j.nb_epochs THEN r.diverged_epoch END"
+
 #define METRIC_final(column)                                                   \
     "CASE j.state WHEN 'done' THEN j.final_" column " END"
 #define METRIC_peak(column)                                                    \

@@ -125,6 +125,10 @@ bool store_recover(struct store *store, struct error *error);
 
 /* Gives the free slots their next jobs. */
 bool store_dispatch(struct store *store, struct error *error);
+/* Whether there are slots of a run's device class (with its threads), enough of
+ * them for a job of so many threads. */
+bool store_offers(const struct store *store, const char *device_class,
+                  int threads);
 /* The lowest slot of an attempt, or NULL. */
 struct slot *store_slot_of(struct store *store, int64_t attempt);
 void store_slots_free(struct store *store, int64_t attempt);

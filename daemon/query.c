@@ -20,6 +20,7 @@ static const struct {
     {"list", query_list},       {"sweeps", query_sweeps},
     {"show", query_show},       {"history", query_history},
     {"results", query_results}, {"counts", query_counts},
+    {"explain", query_explain}, {"verification", query_verification},
 };
 
 query_function *query_find(const char *method)
@@ -131,10 +132,10 @@ static bool vary_by_values(const struct question *question,
                            bool varies[SETTING_COUNT], struct error *error)
 {
     struct statement *s = db_sql(
-        question->db,
-        "SELECT 0" SETTINGS(DIFFERS) " FROM job j JOIN run r "
-                                     "ON r.id = j.run_id WHERE " TARGET_JOBS);
-    target_bind(s, target);
+        question->db, "SELECT 0" SETTINGS(
+                          DIFFERS) " FROM job j JOIN run r "
+                                   "ON r.id = j.run_id WHERE " TARGET_RESULTS);
+    target_bind_results(s, target);
     while (statement_next(s))
         for (int i = 0; i < setting_count; i++)
             varies[i] = column_integer(s, i + 1);
@@ -146,8 +147,9 @@ bool varying_find(const struct question *question, const struct target *target,
 {
     bool varies[SETTING_COUNT] = {false};
     varying->count = 0;
-    if (!(target->sweep ? vary_by_spec(question, target->sweep, varies, error)
-                        : vary_by_values(question, target, varies, error)))
+    if (!(target->sweep && !target->has_hidden
+              ? vary_by_spec(question, target->sweep, varies, error)
+              : vary_by_values(question, target, varies, error)))
         return false;
     for (int i = 0; i < setting_count; i++)
         if (varies[i])

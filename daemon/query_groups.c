@@ -1,9 +1,10 @@
 /* One pass over the jobs, in the order of their ids.
  *
- * Jobs that ask for the same thing (one run, one length) are one cell; cells
- * of equal settings are one group.  Only done cells have metrics, and those
- * were kept with the jobs, so no history is read.  Both are found by hash:
- * grouping 100,000 jobs in SQL took three times as long.
+ * Jobs that ask for the same thing (one key, one length) are one cell, of which
+ * the newest replica that is done counts; cells of equal settings are one
+ * group.  Only done cells have metrics, and those were kept with the jobs, so
+ * no history is read.  Both are found by hash: grouping 100,000 jobs in SQL
+ * took three times as long.
  */
 #include "daemon/query_groups.h"
 
@@ -17,7 +18,7 @@
 #include "schema/json.h"
 #include "schema/memory.h"
 
-enum { GROUPS_MOST = 10000 };
+enum { GROUPS_MOST = 10000, KEY_DIGITS = 32 };
 
 struct by {
     int count;
@@ -49,9 +50,11 @@ struct group {
 enum rating { UNFINISHED, FAILED, DONE };
 
 struct cell {
-    int64_t run, nb_epochs;
+    char key[KEY_DIGITS]; /* of the run */
+    int64_t nb_epochs, replica;
     int group;
     enum rating rating;
+    int values; /* of a done one: which of groups.values */
 };
 
 /* Numbers of items by hash; -1: free.  At most half full. */
@@ -66,6 +69,8 @@ struct groups {
     int group_count, cell_count;
     struct group *groups; /* GROUPS_MOST of them */
     struct cell *cells;   /* as many as there are jobs */
+    int value_count, value_capacity;
+    double (*values)[METRIC_COUNT];
 };
 
 /* Parameters. */
@@ -204,21 +209,26 @@ static int find_group(struct groups *g, const struct settings *settings)
 /* Cells. */
 
 /* A new one has no group yet: -1. */
-static struct cell *find_cell(struct groups *g, int64_t run, int64_t nb_epochs)
+static struct cell *find_cell(struct groups *g, const char *key,
+                              int64_t nb_epochs)
 {
-    uint64_t hash = mix(mix(0, (uint64_t)run), (uint64_t)nb_epochs);
+    uint64_t words[KEY_DIGITS / sizeof(uint64_t)];
+    memcpy(words, key, sizeof words);
+    uint64_t hash = mix(mix(words[0], words[3]), (uint64_t)nb_epochs);
     int *place;
     for (size_t probe = 0;; probe++) {
         place = table_place(&g->cell_table, hash, probe);
         if (*place < 0)
             break;
         struct cell *cell = &g->cells[*place];
-        if (cell->run == run && cell->nb_epochs == nb_epochs)
+        if (cell->nb_epochs == nb_epochs &&
+            !memcmp(cell->key, key, sizeof cell->key))
             return cell;
     }
     *place = g->cell_count++;
     struct cell *cell = &g->cells[*place];
-    *cell = (struct cell){.run = run, .nb_epochs = nb_epochs, .group = -1};
+    *cell = (struct cell){.nb_epochs = nb_epochs, .group = -1};
+    memcpy(cell->key, key, sizeof cell->key);
     return cell;
 }
 
@@ -230,9 +240,10 @@ static void spread_add(struct spread *spread, double value)
     spread->squares += distance * (value - spread->mean);
 }
 
-/* Jobs.  Columns: run, nb_epochs, state, the metrics, the settings of `by`. */
+/* Jobs.  Columns: key, nb_epochs, state, replica, the metrics, the settings of
+ * `by`. */
 
-enum { FIRST_METRIC = 3, FIRST_SETTING = FIRST_METRIC + METRIC_COUNT };
+enum { FIRST_METRIC = 4, FIRST_SETTING = FIRST_METRIC + METRIC_COUNT };
 
 static enum rating rate(struct statement *s)
 {
@@ -240,10 +251,29 @@ static enum rating rate(struct statement *s)
     return state == JOB_done ? DONE : state == JOB_failed ? FAILED : UNFINISHED;
 }
 
-static void add_metrics(struct group *group, struct statement *s)
+/* Takes the metrics of a done job for its cell's. */
+static void keep_values(struct groups *g, struct cell *cell,
+                        struct statement *s)
 {
-    for (int i = 0; i < METRIC_COUNT; i++) {
-        double value = column_real(s, FIRST_METRIC + i);
+    if (cell->rating != DONE)
+        cell->values = g->value_count++;
+    if (cell->values >= g->value_capacity) {
+        g->value_capacity = 2 * g->value_capacity + 64;
+        g->values =
+            xrealloc(g->values, (size_t)g->value_capacity * sizeof *g->values);
+    }
+    for (int i = 0; i < METRIC_COUNT; i++)
+        g->values[cell->values][i] = column_real(s, FIRST_METRIC + i);
+    cell->replica = column_integer(s, 3);
+    cell->rating = DONE;
+}
+
+static void add_cell(struct groups *g, const struct cell *cell)
+{
+    struct group *group = &g->groups[cell->group];
+    group->counts[cell->rating]++;
+    for (int i = 0; cell->rating == DONE && i < METRIC_COUNT; i++) {
+        double value = g->values[cell->values][i];
         if (!isnan(value))
             spread_add(&group->spreads[i], value);
     }
@@ -261,8 +291,7 @@ static void read_settings(struct statement *s, const struct by *by,
  * the first decides.  False: too many groups. */
 static bool add_job(struct groups *g, struct statement *s)
 {
-    struct cell *cell =
-        find_cell(g, column_integer(s, 0), column_integer(s, 1));
+    struct cell *cell = find_cell(g, column_text(s, 0), column_integer(s, 1));
     enum rating rating = rate(s);
     if (cell->group < 0) {
         struct settings settings;
@@ -270,16 +299,13 @@ static bool add_job(struct groups *g, struct statement *s)
         cell->group = find_group(g, &settings);
         if (cell->group < 0)
             return false;
-        g->groups[cell->group].counts[UNFINISHED]++;
     }
-    if (rating <= cell->rating)
-        return true;
-    struct group *group = &g->groups[cell->group];
-    group->counts[cell->rating]--;
-    group->counts[rating]++;
-    cell->rating = rating;
-    if (rating == DONE)
-        add_metrics(group, s);
+    bool is_newer =
+        cell->rating == DONE && column_integer(s, 3) > cell->replica;
+    if (rating == DONE && (cell->rating != DONE || is_newer))
+        keep_values(g, cell, s);
+    else if (rating > cell->rating)
+        cell->rating = rating;
     return true;
 }
 
@@ -294,11 +320,11 @@ static char *write_sql(const struct by *by)
         free(columns);
         columns = longer;
     }
-    char *sql =
-        xprintf("SELECT j.run_id, j.nb_epochs, j.state" METRICS(
-                    METRIC_NAME) "%s FROM job j CROSS JOIN run r ON r.id = "
-                                 "j.run_id WHERE " TARGET_JOBS " ORDER BY j.id",
-                columns);
+    char *sql = xprintf(
+        "SELECT r.key, j.nb_epochs, j.state, r.replica" METRICS(
+            METRIC_NAME) "%s FROM job j CROSS JOIN run r ON r.id = "
+                         "j.run_id WHERE " TARGET_RESULTS " ORDER BY j.id",
+        columns);
     free(columns);
     return sql;
 }
@@ -317,7 +343,7 @@ static bool read_jobs(struct groups *g, const struct question *question,
     char *sql = write_sql(&g->by);
     struct statement *s = statement_new(question->db, sql);
     bool is_fine = true;
-    target_bind(s, target);
+    target_bind_results(s, target);
     while (is_fine && statement_next(s))
         is_fine = add_job(g, s);
     if (!is_fine)
@@ -377,11 +403,14 @@ bool query_groups(const struct question *question, const struct target *target,
     table_init(&g.cell_table, (size_t)target->job_count);
     g.groups = xcalloc(GROUPS_MOST, sizeof *g.groups);
     g.cells = xcalloc((size_t)target->job_count, sizeof *g.cells);
-    bool is_fine =
-        read_jobs(&g, question, target, error) && write_groups(&g, page, error);
+    bool is_fine = read_jobs(&g, question, target, error);
+    for (int i = 0; is_fine && i < g.cell_count; i++)
+        add_cell(&g, &g.cells[i]);
+    is_fine = is_fine && write_groups(&g, page, error);
     free(g.group_table.places);
     free(g.cell_table.places);
     free(g.groups);
     free(g.cells);
+    free(g.values);
     return is_fine;
 }

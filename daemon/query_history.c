@@ -33,7 +33,8 @@ static const struct field layer_columns[] = {{"step", row_integer},
 /* What is asked of a job's run: fields, and the SQL of those behind a place.
  * Jobs and places that a `next` can tell apart: their product is 2^53. */
 struct series {
-    const char *sql; /* job, place, fields, SETTING_COLUMNS */
+    const char *sql; /* by job, place and least replica: job, place, fields,
+                        SETTING_COLUMNS */
     const struct field *fields;
     int field_count;
     int64_t jobs_max, places_max;
@@ -44,7 +45,8 @@ static const struct series rows_series = {
     "h.valid_accuracy, h.valid_loss, h.test_accuracy, h.test_loss, "
     "h.state_hash, h.seconds" SETTING_COLUMNS " FROM job j CROSS JOIN run "
     "r ON r.id = j.run_id CROSS JOIN history h ON " JOB_ROWS
-    " WHERE j.id = ?1 AND h.step > ?2 ORDER BY h.step",
+    " WHERE j.id = ?1 AND h.step > ?2 AND +r.replica >= ?3 "
+    "ORDER BY h.step",
     row_columns,
     COUNT(row_columns),
     INT64_C(1) << 20,
@@ -57,7 +59,8 @@ static const struct series layers_series = {
     " FROM job j CROSS JOIN run r ON r.id = j.run_id CROSS JOIN history h "
     "ON " JOB_ROWS " CROSS JOIN diagnostic d ON d.run_id = h.run_id AND "
     "d.step = h.step WHERE j.id = ?1 AND h.step >= ?2 / 128 "
-    "AND " PLACE_OF_LAYER " > ?2 ORDER BY h.step, d.layer",
+    "AND " PLACE_OF_LAYER " > ?2 AND +r.replica >= ?3 "
+    "ORDER BY h.step, d.layer",
     layer_columns,
     COUNT(layer_columns),
     INT64_C(1) << 16,
@@ -121,6 +124,7 @@ static bool fill_job(struct asked *asked, struct place *place, bool *is_full,
     struct statement *s = db_sql(asked->question->db, asked->series->sql);
     bind_integer(s, place->job);
     bind_integer(s, place->at);
+    bind_integer(s, asked->target.has_hidden ? INT64_MIN : 0);
     while (!*is_full && statement_next(s)) {
         if (page_is_full(&asked->page)) {
             *is_full = true;
@@ -142,9 +146,9 @@ static bool next_job(const struct question *question,
     struct statement *s =
         db_sql(question->db,
                "SELECT j.id FROM job j CROSS JOIN run r ON r.id = j.run_id "
-               "WHERE " TARGET_JOBS " AND r.step IS NOT NULL "
+               "WHERE " TARGET_RESULTS " AND r.step IS NOT NULL "
                "ORDER BY j.id LIMIT 1");
-    target_bind(s, &rest);
+    target_bind_results(s, &rest);
     *job = 0;
     while (statement_next(s))
         *job = column_integer(s, 0);

@@ -8,21 +8,24 @@
 #include "schema/nearest.h"
 
 static const struct field fields[] = {
-    {"id", row_integer},         {"sweep_id", row_integer},
-    {"sweep", row_text},         {"position", row_integer},
-    {"run_id", row_integer},     {"owner", row_text},
-    {"state", row_text},         {"epoch", row_integer},
-    {"nb_epochs", row_integer},  {"priority", row_integer},
-    {"attempts", row_integer},   {"reason", row_text},
-    {"submitted_at", row_real},  {"started_at", row_real},
-    {"finished_at", row_real},   {"train_accuracy", row_real},
-    {"test_accuracy", row_real},
+    {"id", row_integer},          {"sweep_id", row_integer},
+    {"sweep", row_text},          {"position", row_integer},
+    {"run_id", row_integer},      {"key", row_text},
+    {"replica", row_integer},     {"verifies", row_integer},
+    {"owner", row_text},          {"state", row_text},
+    {"epoch", row_integer},       {"nb_epochs", row_integer},
+    {"priority", row_integer},    {"attempts", row_integer},
+    {"reason", row_text},         {"submitted_at", row_real},
+    {"started_at", row_real},     {"finished_at", row_real},
+    {"train_accuracy", row_real}, {"test_accuracy", row_real},
 };
 enum { FIELD_COUNT = sizeof fields / sizeof *fields };
 
 /* The last row is the one with the highest step that is the job's. */
 #define JOBS                                                                   \
-    "SELECT j.id, j.sweep_id, s.name, j.position, j.run_id, s.owner, "         \
+    "SELECT j.id, j.sweep_id, s.name, j.position, j.run_id, r.key, "           \
+    "r.replica, "                                                              \
+    "j.verifies, s.owner, "                                                    \
     "j.state, min(r.epochs_done, j.nb_epochs), j.nb_epochs, j.priority, "      \
     "j.attempts, j.reason, j.submitted_at, j.started_at, j.finished_at, "      \
     "l.train_accuracy, l.test_accuracy" SETTING_COLUMNS " FROM job j "         \
@@ -90,8 +93,8 @@ static struct statement *select_all(const struct question *question,
                                     const struct page *page, const char *state)
 {
     struct statement *s =
-        db_sql(question->db,
-               JOBS "j.id < ? AND ifnull(+j.state = ?, 1) ORDER BY j.id DESC");
+        db_sql(question->db, JOBS "j.id < ? AND r.replica >= 0 AND "
+                                  "ifnull(+j.state = ?, 1) ORDER BY j.id DESC");
     bind_integer(s, page->after ? page->after : INT64_MAX);
     bind_text(s, state);
     return s;
@@ -102,12 +105,12 @@ static struct statement *select_target(const struct question *question,
                                        const struct page *page,
                                        const char *state)
 {
-    struct statement *s = db_sql(question->db, JOBS TARGET_JOBS
+    struct statement *s = db_sql(question->db, JOBS TARGET_RESULTS
                                  " AND ifnull(+j.state = ?, 1) ORDER BY j.id");
     struct target rest = *target;
     if (rest.first <= page->after)
         rest.first = page->after + 1;
-    target_bind(s, &rest);
+    target_bind_results(s, &rest);
     bind_text(s, state);
     return s;
 }

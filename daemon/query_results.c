@@ -39,10 +39,10 @@ static bool fill(const struct question *question, const struct target *target,
     struct statement *s = db_sql(
         question->db,
         "SELECT j.id, j.state, min(r.epochs_done, j.nb_epochs)" METRIC_COLUMNS
-        ", r.diverged_epoch" SETTING_COLUMNS
-        " FROM job j CROSS JOIN run r ON r.id = j.run_id WHERE " TARGET_JOBS
+        ", " DIVERGED_EPOCH SETTING_COLUMNS
+        " FROM job j CROSS JOIN run r ON r.id = j.run_id WHERE " TARGET_RESULTS
         " ORDER BY j.id");
-    target_bind(s, &rest);
+    target_bind_results(s, &rest);
     int64_t last = 0;
     *next = 0;
     while (statement_next(s)) {

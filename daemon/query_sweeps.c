@@ -74,7 +74,8 @@ static bool next_sweep(const struct question *question, int64_t before,
                        int64_t *sweep, struct error *error)
 {
     struct statement *s =
-        db_sql(question->db, "SELECT max(id) FROM sweep WHERE id < ?");
+        db_sql(question->db, "SELECT max(id) FROM sweep WHERE id < ? "
+                             "AND is_hidden = 0");
     bind_integer(s, before);
     while (statement_next(s))
         *sweep = column_integer_or(s, 0, 0);

@@ -19,7 +19,8 @@ void reader_close(struct reader *reader);
 void reader_deliver(struct reader *reader);
 
 /* Whether `method` is a question: list, sweeps, show, history, results,
- * counts (the daemon's own part of status: {"counts", "sweeps"}). */
+ * explain, verification, counts (the daemon's own part of status: {"counts",
+ * "sweeps"}). */
 bool reader_has(const char *method);
 
 /* Takes `params`.  Replied on the loop's thread. */

@@ -47,6 +47,8 @@ struct method {
 };
 
 static void ask(struct request *request);
+static void explain(struct request *request);
+static void verify(struct request *request);
 static void cancel(struct request *request);
 static void watch(struct request *request);
 static void show_status(struct request *request);
@@ -71,13 +73,17 @@ static const struct method methods[] = {
      request_submit,
      {{"spec", PARAM_OBJECT, false},
       {"request_id", PARAM_TEXT, false},
-      {"dry_run", PARAM_BOOLEAN, true}}},
+      {"dry_run", PARAM_BOOLEAN, true},
+      {"fresh", PARAM_BOOLEAN, true}}},
     {"list", ask, {ANY_TARGET, {"state", PARAM_TEXT, true}, PAGE}},
     {"sweeps", ask, {PAGE}},
     {"show", ask, {TARGET}},
     {"history", ask, {TARGET, {"layers", PARAM_BOOLEAN, true}, PAGE}},
     {"results", ask, {TARGET, {"by", PARAM_LIST, true}, PAGE}},
     {"cancel", cancel, {TARGET}},
+    {"explain", explain, {TARGET}},
+    {"verify", verify, {TARGET, {"request_id", PARAM_TEXT, false}}},
+    {"verification", ask, {TARGET, PAGE}},
     {"watch", watch, {TARGET}},
     {"status", show_status, {{NULL, PARAM_TEXT, true}}},
     {"shutdown", shut_down, {{NULL, PARAM_TEXT, true}}},
@@ -106,12 +112,40 @@ void request_refuse(struct request *request, enum error_code code,
     request_reply(request, NULL, &error, NULL);
 }
 
-static void ask(struct request *request)
+bool request_check_id(struct request *request)
 {
-    struct cJSON *params = cJSON_Duplicate(request->params, true);
+    enum { BYTES = sizeof((struct submission *)0)->request_id };
+    size_t length = strlen(json_text_or(request->params, "request_id", ""));
+    if (length > 0 && length < BYTES)
+        return true;
+    request_refuse(request, ERROR_PARAMS,
+                   "\"request_id\" has 1 to %d bytes, and this one %zu",
+                   BYTES - 1, length);
+    return false;
+}
+
+/* Takes `params`. */
+static void ask_with(struct request *request, struct cJSON *params)
+{
     cJSON_DeleteItemFromObjectCaseSensitive(params, "protocol");
     reader_ask(request->gaitd->reader, request->method->name, params,
                connection_caller(request->connection), request_reply, request);
+}
+
+static void ask(struct request *request)
+{
+    ask_with(request, cJSON_Duplicate(request->params, true));
+}
+
+/* Readers do not know what slots there are. */
+static void explain(struct request *request)
+{
+    const struct gaitd *gaitd = request->gaitd;
+    struct cJSON *params = cJSON_Duplicate(request->params, true);
+    cJSON_AddStringToObject(params, "device_class", gaitd->hello.device_class);
+    cJSON_AddItemToObject(params, "slots",
+                          json_integer(fleet_slot_count(gaitd->fleet)));
+    ask_with(request, params);
 }
 
 static const char *target_of(const struct request *request)
@@ -124,6 +158,15 @@ static void cancel(struct request *request)
     store_cancel(request->gaitd->store, target_of(request),
                  connection_caller(request->connection), request_reply,
                  request);
+}
+
+static void verify(struct request *request)
+{
+    if (request_check_id(request))
+        store_verify(request->gaitd->store, target_of(request),
+                     json_text_or(request->params, "request_id", ""),
+                     connection_caller(request->connection), request_reply,
+                     request);
 }
 
 /* The watch begins here, between what the answer tells and what comes next. */

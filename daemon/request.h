@@ -37,6 +37,9 @@ void request_refuse(struct request *request, enum error_code code,
                     const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Whether `request_id` is one; else the request has been refused. */
+bool request_check_id(struct request *request);
+
 /* request_submit.c */
 void request_submit(struct request *request);
 

@@ -199,19 +199,15 @@ static struct submission *make(struct request *request)
     submission->threads_most = slots > 0 ? slots : 1;
     snprintf(submission->device_class, sizeof submission->device_class, "%s",
              gaitd->hello.device_class);
+    submission->fresh = json_boolean_or(request->params, "fresh", false);
     submission->dry_run = json_boolean_or(request->params, "dry_run", false);
     return submission;
 }
 
 void request_submit(struct request *request)
 {
-    size_t length = strlen(json_text_or(request->params, "request_id", ""));
-    if (length == 0 || length >= sizeof((struct submission *)0)->request_id) {
-        request_refuse(request, ERROR_PARAMS,
-                       "\"request_id\" has 1 to %zu bytes, and this one %zu",
-                       sizeof((struct submission *)0)->request_id - 1, length);
+    if (!request_check_id(request))
         return;
-    }
     struct submit *submit = xcalloc(1, sizeof *submit);
     submit->request = request;
     submit->submission = make(request);

@@ -107,6 +107,7 @@ struct submission {
     int threads_most;       /* CPU slots there are */
     char device_class[128]; /* of CPU slots, without threads: see slot_class */
     bool dry_run;
+    bool fresh; /* new replicas of all runs, trained from nothing */
 };
 void submission_free(struct submission *submission);
 
@@ -115,6 +116,10 @@ void store_submit(struct store *store, struct submission *submission,
                   store_reply *reply, void *user);
 void store_cancel(struct store *store, const char *target,
                   const struct caller *caller, store_reply *reply, void *user);
+/* Trains what the target's jobs have once more, hidden, and compares. */
+void store_verify(struct store *store, const char *target,
+                  const char *request_id, const struct caller *caller,
+                  store_reply *reply, void *user);
 /* Replied in commit order with the changes: those before the reply are in it,
  * those after it come as on_change.  `result` holds, beside what watch
  * promises but `running`, "sweep_id" or "first" and "last" to match by. */

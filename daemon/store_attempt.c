@@ -9,13 +9,15 @@
 #include <string.h>
 
 #include "daemon/operation.h"
+#include "daemon/repeat.h"
 #include "schema/diagnostic.h"
 
 /* An attempt that has not ended, with its run; -1: no row yet. */
 struct open_attempt {
     int64_t id, job, run, steps_per_epoch, step, epochs_done;
     bool has_valid_rows;
-    int layer_count; /* that its rows have diagnostics of */
+    int layer_count;                /* that its rows have diagnostics of */
+    int64_t verifies, verified_run; /* a job and its run; 0: none */
 };
 
 /* The run's layers, from its columns tower, nb_layers and widths. */
@@ -37,9 +39,10 @@ static bool load_attempt(struct store *store, int64_t id,
     struct statement *s = db_sql(
         store->db,
         "SELECT j.id, r.id, r.steps_per_epoch, r.step, r.epochs_done, "
-        "r.valid_rows > 0, r.diagnostics, r.tower, r.nb_layers, r.widths "
-        "FROM attempt a JOIN job j ON j.id = a.job_id "
-        "JOIN run r ON r.id = j.run_id WHERE a.id = ? AND a.ended_at IS NULL");
+        "r.valid_rows > 0, r.diagnostics, r.tower, r.nb_layers, r.widths, "
+        "j.verifies, v.run_id FROM attempt a JOIN job j ON j.id = a.job_id "
+        "JOIN run r ON r.id = j.run_id LEFT JOIN job v ON v.id = j.verifies "
+        "WHERE a.id = ? AND a.ended_at IS NULL");
     bind_integer(s, id);
     *is_open = statement_next(s);
     if (*is_open) {
@@ -51,6 +54,8 @@ static bool load_attempt(struct store *store, int64_t id,
         attempt->epochs_done = column_integer_or(s, 4, -1);
         attempt->has_valid_rows = column_integer(s, 5);
         attempt->layer_count = column_integer(s, 6) ? count_layers(s, 7) : 0;
+        attempt->verifies = column_integer_or(s, 10, 0);
+        attempt->verified_run = column_integer_or(s, 11, 0);
     }
     return statement_finish(s, error);
 }
@@ -131,35 +136,6 @@ static bool check_row(const struct open_attempt *a,
     return true;
 }
 
-static bool is_same(double a, double b)
-{
-    return a == b ? signbit(a) == signbit(b) : isnan(a) && isnan(b);
-}
-
-/* Whether the row of that step is stored, and equal but for its seconds. */
-static bool compare_row(struct store *store, int64_t run,
-                        const struct history_row *row, bool *is_there,
-                        bool *is_equal, struct error *error)
-{
-    struct statement *s = db_sql(
-        store->db, "SELECT epoch, train_accuracy, train_loss, valid_accuracy, "
-                   "valid_loss, test_accuracy, test_loss, state_hash "
-                   "FROM history WHERE run_id = ? AND step = ?");
-    bind_integer(s, run);
-    bind_integer(s, row->step);
-    *is_there = statement_next(s);
-    if (*is_there)
-        *is_equal = column_integer(s, 0) == row->epoch &&
-                    is_same(column_real(s, 1), row->train_accuracy) &&
-                    is_same(column_real(s, 2), row->train_loss) &&
-                    is_same(column_real(s, 3), row->valid_accuracy) &&
-                    is_same(column_real(s, 4), row->valid_loss) &&
-                    is_same(column_real(s, 5), row->test_accuracy) &&
-                    is_same(column_real(s, 6), row->test_loss) &&
-                    !strcmp(column_text(s, 7), row->state_hash);
-    return statement_finish(s, error);
-}
-
 static bool insert_row(struct store *store, int64_t run,
                        const struct history_row *row, struct error *error)
 {
@@ -198,26 +174,17 @@ static bool advance_run(struct store *store, const struct open_attempt *a,
     return !is_epoch_end || store_run_wake(store, a->run, error);
 }
 
-/* What was measured before must come out again. */
-static bool check_again(struct store *store, const struct open_attempt *a,
-                        const struct history_row *row, bool *is_refused,
-                        struct error *error)
+/* What the job it verifies has must come again. */
+static bool check_verified(struct store *store, const struct open_attempt *a,
+                           const struct history_row *row, bool *is_refused,
+                           struct error *error)
 {
-    bool is_there = false, is_equal = false;
-    if (!compare_row(store, a->run, row, &is_there, &is_equal, error) ||
-        (is_equal &&
-         !store_diagnostics_compare(store, a->run, row, &is_equal, error)))
-        return false;
-    *is_refused = !is_equal;
-    if (!is_there)
-        error_set(error, ERROR_CORRUPT,
-                  "row of step %lld: behind step %lld and not stored",
-                  (long long)row->step, (long long)a->step);
-    else if (!is_equal)
-        error_set(error, ERROR_CORRUPT,
-                  "nondeterministic: the row of step %lld differs from the "
-                  "one stored",
-                  (long long)row->step);
+    if (a->verified_run)
+        return repeat_other(store, a->verified_run, a->step, row, is_refused,
+                            error);
+    *is_refused = true;
+    error_set(error, ERROR_NOT_FOUND, "job %lld, which it verifies, is gone",
+              (long long)a->verifies);
     return true;
 }
 
@@ -230,7 +197,11 @@ static bool take_row(struct store *store, const struct open_attempt *a,
     if (*is_refused)
         return true;
     if (row->step <= a->step)
-        return check_again(store, a, row, is_refused, error);
+        return repeat_own(store, a->run, a->step, row, is_refused, error);
+    if (a->verifies && !check_verified(store, a, row, is_refused, error))
+        return false;
+    if (*is_refused)
+        return true;
     return insert_row(store, a->run, row, error) &&
            store_diagnostics_add(store, a->run, row, error) &&
            advance_run(store, a, row, error);

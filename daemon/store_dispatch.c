@@ -86,6 +86,17 @@ static bool suits(const struct store *store, const struct head *head,
            count_slots(store, slot->device_class, false) >= head->threads;
 }
 
+bool store_offers(const struct store *store, const char *device_class,
+                  int threads)
+{
+    struct head head = {.threads = threads};
+    snprintf(head.device_class, sizeof head.device_class, "%s", device_class);
+    for (int i = 0; i < store->slot_count; i++)
+        if (suits(store, &head, &store->slots[i]))
+            return true;
+    return false;
+}
+
 /* The lowest free slot of a class with room for the job now, or NULL;
  * *is_possible says whether there ever is one. */
 static struct slot *find_room(struct store *store, const struct head *head,
@@ -120,7 +131,9 @@ static void occupy(struct store *store, struct slot *first, int threads,
 static void print_class_reason(char reason[REASON_BYTES],
                                const char *device_class)
 {
-    snprintf(reason, REASON_BYTES, "waits for a slot of device class \"%s\"",
+    snprintf(reason, REASON_BYTES,
+             "waits for a slot of device class \"%s\", on which its run began; "
+             "--fresh would train it anew",
              device_class);
 }
 

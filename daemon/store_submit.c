@@ -25,8 +25,12 @@ struct submit_operation {
 
 /* What the sweep came to. */
 struct tally {
-    int64_t sweep, first_job;
-    int64_t fresh, continued, done, hopeless;
+    int64_t sweep, first_job, first_run;
+    /* Jobs by what their runs have: nothing, some epochs, all of them, a
+     * divergence in the way, a device class that is gone. */
+    int64_t fresh, continued, done, failed, waiting;
+    int64_t gone_run; /* one of the last kind, and its class */
+    char gone_class[160];
 };
 
 struct sweep_row {
@@ -58,6 +62,8 @@ static struct cJSON *write_reply(const struct sweep_row *sweep,
     add(result, "new", json_integer(tally->fresh));
     add(result, "continued", json_integer(tally->continued));
     add(result, "done", json_integer(tally->done));
+    add(result, "failed", json_integer(tally->failed));
+    add(result, "waiting", json_integer(tally->waiting));
     add(result, "notes", notes);
     add(result, "submitted_at", json_number(sweep->submitted_at));
     return result;
@@ -204,8 +210,13 @@ static bool find_name(struct store *store, struct submit_operation *o,
     if (!read_sweep(s, submission->spec->name, &sweep, is_settled, error))
         return false;
     bool is_fine = true;
-    if (*is_settled && is_owner(&sweep, submission) &&
-        has_spec(&sweep, submission))
+    if (*is_settled && submission->fresh)
+        is_fine = error_set(error, ERROR_CONFLICT,
+                            "sweep \"%s\" exists (sweep-%lld): a fresh one "
+                            "needs another name",
+                            sweep.name, (long long)sweep.id);
+    else if (*is_settled && is_owner(&sweep, submission) &&
+             has_spec(&sweep, submission))
         give_existing(o, &sweep);
     else if (*is_settled)
         is_fine = error_set(
@@ -245,15 +256,19 @@ static bool insert_job(struct store *store, const struct stored_job *job,
 static void count(struct tally *tally, const struct found_run *run,
                   int64_t nb_epochs)
 {
-    bool is_hopeless =
-        run->epochs_done < nb_epochs && nb_epochs >= run->diverged_epoch;
-    tally->hopeless += is_hopeless;
-    if (run->epochs_done >= nb_epochs)
+    if (run->epochs_done >= nb_epochs) {
         tally->done++;
-    else if (run->epochs_done > 0 || is_hopeless)
+    } else if (nb_epochs >= run->diverged_epoch) {
+        tally->failed++;
+    } else if (run->is_gone) {
+        tally->waiting++;
+        tally->gone_run = run->id;
+        memcpy(tally->gone_class, run->device_class, sizeof tally->gone_class);
+    } else if (run->epochs_done > 0) {
         tally->continued++;
-    else
+    } else {
         tally->fresh++;
+    }
 }
 
 /* A job of a run that is there already: over at once, or in the queue. */
@@ -273,7 +288,7 @@ static bool add_job(struct store *store, const struct submission *s,
     struct wish wish;
     struct found_run run;
     bool is_new = false;
-    wish_init(&wish, s, position);
+    wish_init(&wish, s, position, tally->first_run);
     if (!wish_grant(&wish, store, s->dry_run, &run, &is_new, error))
         return false;
     count(tally, &run, wish.settings.nb_epochs);
@@ -338,6 +353,8 @@ static bool make_sweep(struct store *store, const struct submission *s,
     if (!next_id(store, "SELECT ifnull(max(id), 0) FROM sweep", &sweep->id,
                  error) ||
         !next_id(store, "SELECT ifnull(max(id), 0) FROM job", &sweep->first_job,
+                 error) ||
+        !next_id(store, "SELECT ifnull(max(id), 0) FROM run", &tally->first_run,
                  error))
         return false;
     sweep->job_count = s->spec->job_count;
@@ -358,15 +375,30 @@ static bool make_sweep(struct store *store, const struct submission *s,
     return true;
 }
 
-static void note_hopeless(const struct tally *tally, struct cJSON *notes)
+static void note(struct cJSON *notes, char *text)
 {
-    if (!tally->hopeless)
-        return;
-    char *text = xprintf("%lld jobs fail at once: their runs are known to "
-                         "diverge before they end",
-                         (long long)tally->hopeless);
     cJSON_AddItemToArray(notes, cJSON_CreateString(text));
     free(text);
+}
+
+static void note_tally(const struct tally *tally, const struct submission *s,
+                       struct cJSON *notes)
+{
+    long long failed = tally->failed, waiting = tally->waiting;
+    if (failed)
+        note(notes, xprintf("%lld job%s at once: %s known to diverge before "
+                            "%s",
+                            failed, failed == 1 ? " fails" : "s fail",
+                            failed == 1 ? "its run is" : "their runs are",
+                            failed == 1 ? "it ends" : "they end"));
+    if (waiting)
+        note(notes,
+             xprintf("run %lld began on \"%s\", which this machine does not "
+                     "offer (it offers \"%s\"), and nothing is mixed: %lld "
+                     "job%s for it; submit with --fresh to train anew here",
+                     (long long)tally->gone_run, tally->gone_class,
+                     s->device_class, waiting,
+                     waiting == 1 ? " waits" : "s wait"));
 }
 
 static bool submit_new(struct store *store, struct submit_operation *o,
@@ -386,7 +418,7 @@ static bool submit_new(struct store *store, struct submit_operation *o,
     }
     if (!make_sweep(store, s, &sweep, &tally, error))
         return false;
-    note_hopeless(&tally, *notes);
+    note_tally(&tally, s, *notes);
     o->operation.result = write_reply(&sweep, false, &tally, *notes);
     *notes = NULL;
     return true;

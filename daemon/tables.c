@@ -24,16 +24,18 @@ static const struct {
     {"result",
      "CREATE VIEW result AS SELECT j.id AS job, s.name AS sweep, j.position, "
      "s.owner, j.state, j.run_id AS run" SETTING_COLUMNS ", "
-     "min(r.epochs_done, j.nb_epochs) AS epoch" METRIC_COLUMNS ", "
-     "r.diverged_epoch FROM job j JOIN run r ON r.id = j.run_id "
-     "JOIN sweep s ON s.id = j.sweep_id"},
+     "min(r.epochs_done, j.nb_epochs) AS epoch" METRIC_COLUMNS
+     ", " DIVERGED_EPOCH
+     " AS diverged_epoch FROM job j JOIN run r ON r.id = j.run_id "
+     "JOIN sweep s ON s.id = j.sweep_id WHERE r.replica >= 0"},
     {"curve",
      "CREATE VIEW curve AS SELECT j.id AS job, s.name AS sweep, j.position, "
      "j.run_id AS run" SETTING_COLUMNS ", "
      "h.step, h.epoch, h.train_accuracy, h.train_loss, h.valid_accuracy, "
      "h.valid_loss, h.test_accuracy, h.test_loss, h.state_hash, h.seconds "
      "FROM job j JOIN run r ON r.id = j.run_id "
-     "JOIN sweep s ON s.id = j.sweep_id JOIN history h ON " JOB_ROWS},
+     "JOIN sweep s ON s.id = j.sweep_id JOIN history h ON " JOB_ROWS
+     " WHERE r.replica >= 0"},
 };
 
 static bool read_integer(struct db *db, const char *sql, int64_t *value,

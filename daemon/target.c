@@ -23,12 +23,14 @@ static bool is_job(const char *text, struct target *target)
 {
     const char *end = read_id(text, &target->first);
     target->last = target->first;
+    target->has_hidden = true;
     return end && !*end;
 }
 
 static bool is_range(const char *text, struct target *target)
 {
     const char *end = read_id(text, &target->first);
+    target->has_hidden = false;
     if (!end || strncmp(end, "..", 2))
         return false;
     end = read_id(end + 2, &target->last);
@@ -58,7 +60,7 @@ static bool find_jobs(struct db *db, struct target *target, struct error *error)
     "SELECT s.id, s.name, s.job_count, "                                       \
     "(SELECT id FROM job WHERE sweep_id = s.id ORDER BY position LIMIT 1), "   \
     "(SELECT id FROM job WHERE sweep_id = s.id ORDER BY position DESC "        \
-    "LIMIT 1) FROM sweep s "
+    "LIMIT 1), s.is_hidden FROM sweep s "
 
 static bool read_sweep(struct statement *s, struct target *target, bool *found,
                        struct error *error)
@@ -70,6 +72,7 @@ static bool read_sweep(struct statement *s, struct target *target, bool *found,
         target->job_count = column_integer(s, 2);
         target->first = column_integer(s, 3);
         target->last = column_integer(s, 4);
+        target->has_hidden = column_integer(s, 5);
     }
     return statement_finish(s, error);
 }
@@ -78,7 +81,8 @@ static bool find_last(struct db *db, const struct caller *caller,
                       struct target *target, struct error *error)
 {
     struct statement *s =
-        db_sql(db, SWEEP "WHERE s.owner_uid = ? ORDER BY s.id DESC LIMIT 1");
+        db_sql(db, SWEEP "WHERE s.owner_uid = ? AND s.is_hidden = 0 "
+                         "ORDER BY s.id DESC LIMIT 1");
     bool found = false;
     bind_integer(s, caller->uid);
     if (!read_sweep(s, target, &found, error))
@@ -176,4 +180,11 @@ void target_bind(struct statement *statement, const struct target *target)
     bind_integer(statement, target->last);
     bind_integer(statement, target->sweep);
     bind_integer(statement, target->sweep ? target->sweep : INT64_MAX);
+}
+
+void target_bind_results(struct statement *statement,
+                         const struct target *target)
+{
+    target_bind(statement, target);
+    bind_integer(statement, target->has_hidden ? INT64_MIN : 0);
 }

@@ -13,6 +13,9 @@ struct target {
     int64_t sweep;       /* 0: jobs of any sweep */
     int64_t first, last; /* ids; of a sweep, others may lie between */
     int64_t job_count;
+    /* Verification jobs are meant too: they were named one by one, or by their
+     * sweep.  Else what speaks of results passes them over. */
+    bool has_hidden;
     char name[SPEC_NAME_BYTES]; /* of the sweep, or "12", "3..9" */
 };
 
@@ -28,5 +31,10 @@ bool target_check_owner(struct db *db, const struct target *target,
  * parameters.  The ids lead: a sweep's lie together. */
 #define TARGET_JOBS "j.id BETWEEN ? AND ? AND +j.sweep_id BETWEEN ? AND ?"
 void target_bind(struct statement *statement, const struct target *target);
+
+/* The same without what is hidden, of jobs j and their runs r. */
+#define TARGET_RESULTS TARGET_JOBS " AND +r.replica >= ?"
+void target_bind_results(struct statement *statement,
+                         const struct target *target);
 
 #endif

@@ -7,7 +7,8 @@
 #include "daemon/submission.h"
 #include "schema/spec.h"
 
-void wish_init(struct wish *wish, const struct submission *s, int64_t position)
+void wish_init(struct wish *wish, const struct submission *s, int64_t position,
+               int64_t first_run)
 {
     spec_job(s->spec, position, &wish->settings);
     submission_label(s, &wish->settings, " ", wish->label, sizeof wish->label);
@@ -16,70 +17,142 @@ void wish_init(struct wish *wish, const struct submission *s, int64_t position)
     key_make(&wish->key, &wish->settings, wish->shape);
     snprintf(wish->device_class, sizeof wish->device_class, "%s threads-%lld",
              s->device_class, (long long)wish->settings.threads);
+    wish->fresh_from = s->fresh ? first_run : 0;
 }
 
-/* How well a run serves: with all epochs, of the right class, unbound. */
-enum rank { RANK_NONE, RANK_UNBOUND, RANK_CLASS, RANK_DONE, RANK_DONE_CLASS };
+/* How well a run serves.  Ranks are of three kinds, and between replicas only
+ * the kind counts: what is there, what can be trained here, what cannot. */
+enum rank {
+    RANK_NONE,
+    RANK_GONE,
+    RANK_UNBOUND,
+    RANK_CLASS,
+    RANK_DONE,
+    RANK_DONE_CLASS
+};
 
-static enum rank rank_run(const struct wish *wish, const char *device_class,
-                          int64_t epochs_done)
+static int kind_of(enum rank rank)
 {
-    bool is_class = device_class && !strcmp(device_class, wish->device_class);
-    if (epochs_done >= wish->settings.nb_epochs)
-        return is_class ? RANK_DONE_CLASS : RANK_DONE;
-    return is_class ? RANK_CLASS : device_class ? RANK_NONE : RANK_UNBOUND;
+    return rank >= RANK_DONE ? 3 : rank >= RANK_UNBOUND ? 2 : rank;
+}
+
+static bool has_threads(const struct wish *wish, const char *device_class)
+{
+    char end[32];
+    int length = snprintf(end, sizeof end, " threads-%lld",
+                          (long long)wish->settings.threads);
+    size_t bytes = strlen(device_class);
+    return bytes > (size_t)length &&
+           !strcmp(device_class + bytes - (size_t)length, end);
+}
+
+/* Of an unfinished run.  Its jobs that wait may use another number of threads:
+ * then they will bind it to another class. */
+static enum rank rank_open(const struct store *store, const struct wish *wish,
+                           const char *device_class, bool is_promised)
+{
+    if (!*device_class)
+        return is_promised ? RANK_NONE : RANK_UNBOUND;
+    if (!strcmp(device_class, wish->device_class))
+        return RANK_CLASS;
+    return has_threads(wish, device_class) &&
+                   !store_offers(store, device_class,
+                                 (int)wish->settings.threads)
+               ? RANK_GONE
+               : RANK_NONE;
+}
+
+static enum rank rank_run(const struct store *store, const struct wish *wish,
+                          const struct found_run *run, bool is_promised)
+{
+    if (run->epochs_done < wish->settings.nb_epochs)
+        return rank_open(store, wish, run->device_class, is_promised);
+    return strcmp(run->device_class, wish->device_class) ? RANK_DONE
+                                                         : RANK_DONE_CLASS;
+}
+
+static void read_run(struct statement *s, struct found_run *run)
+{
+    run->id = column_integer(s, 0);
+    column_copy(s, 2, run->device_class, sizeof run->device_class);
+    run->epochs_done = column_integer_or(s, 3, -1);
+    run->diverged_epoch = column_integer_or(s, 4, INT64_MAX);
+    column_copy(s, 5, run->failure, sizeof run->failure);
+}
+
+/* What is known of the wish's key. */
+struct candidates {
+    struct found_run best; /* id 0: none */
+    enum rank rank;
+    int64_t replica;      /* of the best */
+    int64_t next_replica; /* that a new run gets */
+    bool is_promised;     /* an unbound run will be bound by other jobs */
+};
+
+static bool is_better(const struct candidates *found, enum rank rank,
+                      int64_t replica)
+{
+    if (kind_of(rank) != kind_of(found->rank))
+        return kind_of(rank) > kind_of(found->rank);
+    if (replica != found->replica)
+        return rank != RANK_NONE && replica > found->replica;
+    return rank > found->rank;
+}
+
+/* A fresh wish takes no run from before its submission, but their next
+ * replica. */
+static void consider(const struct store *store, const struct wish *wish,
+                     struct statement *s, struct candidates *found)
+{
+    struct found_run run;
+    read_run(s, &run);
+    int64_t replica = column_integer(s, 1);
+    bool is_old = run.id < wish->fresh_from;
+    if (replica + is_old > found->next_replica)
+        found->next_replica = replica + is_old;
+    if (is_old)
+        return;
+    bool is_promised = column_integer(s, 6);
+    enum rank rank = rank_run(store, wish, &run, is_promised);
+    found->is_promised = found->is_promised || is_promised;
+    if (!is_better(found, rank, replica))
+        return;
+    run.is_gone = rank == RANK_GONE;
+    found->best = run;
+    found->rank = rank;
+    found->replica = replica;
 }
 
 static bool find_run(struct store *store, const struct wish *wish,
-                     struct found_run *run, enum rank *best,
-                     struct error *error)
+                     struct candidates *found, struct error *error)
 {
     struct statement *s = db_sql(
-        store->db, "SELECT id, device_class, epochs_done, diverged_epoch, "
-                   "failure FROM run WHERE key = ? AND replica = 0 "
-                   "ORDER BY id");
-    bind_text(s, wish->key.hex);
-    run->id = 0;
-    *best = RANK_NONE;
-    while (statement_next(s)) {
-        int64_t epochs_done = column_integer_or(s, 2, -1);
-        enum rank rank = rank_run(wish, column_text(s, 1), epochs_done);
-        if (rank <= *best)
-            continue;
-        *best = rank;
-        run->id = column_integer(s, 0);
-        run->epochs_done = epochs_done;
-        run->diverged_epoch = column_integer_or(s, 3, INT64_MAX);
-        column_copy(s, 4, run->failure, sizeof run->failure);
-    }
-    return statement_finish(s, error);
-}
-
-/* Whether the jobs that will bind the run use another number of threads. */
-static bool is_promised(struct store *store, const struct wish *wish,
-                        const struct found_run *run, bool *is_promised,
-                        struct error *error)
-{
-    struct statement *s =
-        db_sql(store->db, "SELECT 1 FROM job WHERE run_id = ? AND threads <> ? "
-                          "AND state IN ('held', 'queued') LIMIT 1");
-    bind_integer(s, run->id);
+        store->db,
+        "SELECT r.id, r.replica, r.device_class, r.epochs_done, "
+        "r.diverged_epoch, r.failure, r.device_class IS NULL AND EXISTS "
+        "(SELECT 1 FROM job j WHERE j.run_id = r.id AND j.threads <> ? AND "
+        "j.state IN ('held', 'queued')) FROM run r WHERE r.key = ? AND "
+        "r.replica >= 0");
     bind_integer(s, wish->settings.threads);
-    *is_promised = statement_next(s);
+    bind_text(s, wish->key.hex);
+    while (statement_next(s))
+        consider(store, wish, s, found);
     return statement_finish(s, error);
 }
 
 static bool insert_run(struct store *store, const struct wish *wish,
-                       const char *device_class, struct found_run *run,
-                       struct error *error)
+                       const char *device_class, int64_t replica,
+                       struct found_run *run, struct error *error)
 {
     const struct settings *settings = &wish->settings;
     struct statement *s =
-        db_sql(store->db, "INSERT INTO run (key, device_class, dataset_digest, "
-                          "steps_per_epoch" RUN_COLUMNS
-                          ") VALUES (?, ?, ?, ?" RUN_PARAMETERS ")");
+        db_sql(store->db,
+               "INSERT INTO run (key, device_class, replica, dataset_digest, "
+               "steps_per_epoch" RUN_COLUMNS
+               ") VALUES (?, ?, ?, ?, ?" RUN_PARAMETERS ")");
     bind_text(s, wish->key.hex);
     bind_text(s, device_class);
+    bind_integer(s, replica);
     bind_text(s, wish->shape->digest);
     bind_integer(s, settings_train_rows(settings, wish->shape) /
                         settings->batch_size);
@@ -95,19 +168,17 @@ static bool insert_run(struct store *store, const struct wish *wish,
 bool wish_grant(const struct wish *wish, struct store *store, bool dry_run,
                 struct found_run *run, bool *is_new, struct error *error)
 {
-    enum rank rank;
-    bool is_other = false;
-    if (!find_run(store, wish, run, &rank, error))
+    struct candidates found = {.rank = RANK_NONE};
+    if (!find_run(store, wish, &found, error))
         return false;
-    if (rank == RANK_UNBOUND &&
-        !is_promised(store, wish, run, &is_other, error))
-        return false;
-    *is_new = !run->id || is_other;
+    *is_new = !found.best.id;
+    *run = found.best;
     if (!*is_new)
         return true;
     if (!dry_run)
-        return insert_run(store, wish, is_other ? wish->device_class : NULL,
-                          run, error);
+        return insert_run(store, wish,
+                          found.is_promised ? wish->device_class : NULL,
+                          found.next_replica, run, error);
     *run = (struct found_run){.epochs_done = -1, .diverged_epoch = INT64_MAX};
     return true;
 }

@@ -8,14 +8,15 @@
 --
 -- Two views for people and pandas, made at the same moment, keep their columns
 -- whatever becomes of the tables.  A job's rows are those of its run up to the
--- job's own nb_epochs.
+-- job's own nb_epochs.  Verifications are left out.
 --
 --   result  a row per job: job, sweep, position, owner, state, run, every
 --           setting, epoch, final_train_accuracy, final_valid_accuracy,
 --           final_test_accuracy, peak_train_accuracy, peak_valid_accuracy,
 --           peak_test_accuracy, final_test_loss, diverged_epoch (final: at
 --           the job's last epoch, NULL until it is done; peak: each the
---           maximum of its own column over the job's rows)
+--           maximum of its own column over the job's rows; diverged_epoch:
+--           NULL when behind the job's last)
 --   curve   a row per job and evaluation: job, sweep, position, run, every
 --           setting, step, epoch, train_accuracy, train_loss, valid_accuracy,
 --           valid_loss, test_accuracy, test_loss, state_hash, seconds
@@ -28,14 +29,16 @@ CREATE TABLE sweep (
     spec         TEXT    NOT NULL,            -- JSON as submitted, without name
     request_id   TEXT    NOT NULL UNIQUE,     -- chosen by the client
     job_count    INTEGER NOT NULL,
-    submitted_at REAL    NOT NULL
+    submitted_at REAL    NOT NULL,
+    is_hidden    INTEGER NOT NULL DEFAULT 0   -- a verification: see job
 ) STRICT;
 
 CREATE TABLE run (
     id             INTEGER PRIMARY KEY,
     key            TEXT    NOT NULL,          -- schema/key.h
     device_class   TEXT,                      -- NULL until first dispatched
-    replica        INTEGER NOT NULL DEFAULT 0,
+    replica        INTEGER NOT NULL DEFAULT 0, -- a higher one supersedes;
+                                               -- below 0: verifications
     dataset_digest TEXT    NOT NULL,
     steps_per_epoch INTEGER NOT NULL,
     epochs_done    INTEGER,                   -- NULL until step 0 is committed
@@ -74,6 +77,8 @@ CREATE TABLE job (
     peak_train_accuracy  REAL,
     peak_valid_accuracy  REAL,
     peak_test_accuracy   REAL,
+    verifies     INTEGER,                     -- the job whose rows must come
+                                              -- again; NULL: none
     UNIQUE (sweep_id, position)
 ) STRICT;
 CREATE INDEX job_ready ON job (priority DESC, id) WHERE is_ready = 1;

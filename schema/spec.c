@@ -38,7 +38,8 @@ static bool is_digits(const char *text)
     return *text && strspn(text, "0123456789") == strlen(text);
 }
 
-/* "12", "3..5", "sweep-4" and "last" name jobs and sweeps already. */
+/* "12", "3..5", "sweep-4", "verify-5" and "last" name jobs and sweeps already.
+ */
 static bool is_target_form(const char *name)
 {
     size_t digits = strspn(name, "0123456789");
@@ -46,6 +47,8 @@ static bool is_target_form(const char *name)
         return is_digits(name + digits + 2);
     if (!strncmp(name, "sweep-", 6))
         return is_digits(name + 6);
+    if (!strncmp(name, "verify-", 7))
+        return is_digits(name + 7);
     return is_digits(name) || !strcmp(name, "last");
 }
 

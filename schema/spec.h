@@ -57,7 +57,8 @@ void spec_job(const struct spec *spec, int64_t position, struct settings *out);
 bool spec_varies(const struct spec *spec, const struct setting *setting);
 
 /* Names may hold letters, digits, '.', '_' and '-', must not begin with '-',
- * look like an id ("12", "3..5", "sweep-4"), or be "last".  ERROR_SPEC. */
+ * look like an id ("12", "3..5", "sweep-4", "verify-5"), or be "last".
+ * ERROR_SPEC. */
 bool spec_name_check(const char *name, struct error *error);
 
 #endif

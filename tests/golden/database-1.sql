@@ -95,16 +95,19 @@ CREATE TABLE job (
     peak_train_accuracy  REAL,
     peak_valid_accuracy  REAL,
     peak_test_accuracy   REAL,
+    verifies     INTEGER,                     -- the job whose rows must come
+                                              -- again; NULL: none
     UNIQUE (sweep_id, position)
 ) STRICT;
-INSERT INTO "job" VALUES(1,1,0,1,2,'seed=1','any',1,'done',0,0,1,0,NULL,1.79539240447643518453e+09,1.79539240448057198524e+09,1.79539240448201417926e+09,0.52,NULL,4.20000000000000039968e-01,9.52380952380952328084e-02,0.52,NULL,4.20000000000000039968e-01);
-INSERT INTO "job" VALUES(2,1,1,2,2,'seed=101','any',1,'failed',0,0,1,0,'no luck',1.79539240447643518453e+09,1.79539240448201417926e+09,1.79539240449258303642e+09,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "job" VALUES(3,1,2,3,2,'seed=201','any',1,'running',0,0,1,0,NULL,1.79539240447643518453e+09,1.79539240449258303642e+09,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "job" VALUES(1,1,0,1,2,'seed=1','any',1,'done',0,0,1,0,NULL,1.79539240447643518453e+09,1.79539240448057198524e+09,1.79539240448201417926e+09,0.52,NULL,4.20000000000000039968e-01,9.52380952380952328084e-02,0.52,NULL,4.20000000000000039968e-01,NULL);
+INSERT INTO "job" VALUES(2,1,1,2,2,'seed=101','any',1,'failed',0,0,1,0,'no luck',1.79539240447643518453e+09,1.79539240448201417926e+09,1.79539240449258303642e+09,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "job" VALUES(3,1,2,3,2,'seed=201','any',1,'running',0,0,1,0,NULL,1.79539240447643518453e+09,1.79539240449258303642e+09,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
 CREATE TABLE run (
     id             INTEGER PRIMARY KEY,
     key            TEXT    NOT NULL,          -- schema/key.h
     device_class   TEXT,                      -- NULL until first dispatched
-    replica        INTEGER NOT NULL DEFAULT 0,
+    replica        INTEGER NOT NULL DEFAULT 0, -- a higher one supersedes;
+                                               -- below 0: verifications
     dataset_digest TEXT    NOT NULL,
     steps_per_epoch INTEGER NOT NULL,
     epochs_done    INTEGER,                   -- NULL until step 0 is committed
@@ -124,9 +127,10 @@ CREATE TABLE sweep (
     spec         TEXT    NOT NULL,            -- JSON as submitted, without name
     request_id   TEXT    NOT NULL UNIQUE,     -- chosen by the client
     job_count    INTEGER NOT NULL,
-    submitted_at REAL    NOT NULL
+    submitted_at REAL    NOT NULL,
+    is_hidden    INTEGER NOT NULL DEFAULT 0   -- a verification: see job
 ) STRICT;
-INSERT INTO "sweep" VALUES(1,'grid','ann',1001,'{"base":{"tower":true,"widths":"16x10","batch_size":60,"nb_epochs":2},"axes":{"seed":[1,101,201]}}','r1',3,1.79539240447643518453e+09);
+INSERT INTO "sweep" VALUES(1,'grid','ann',1001,'{"base":{"tower":true,"widths":"16x10","batch_size":60,"nb_epochs":2},"axes":{"seed":[1,101,201]}}','r1',3,1.79539240447643518453e+09,0);
 CREATE UNIQUE INDEX run_identity ON run (key, ifnull(device_class, ''), replica);
 CREATE INDEX job_ready ON job (priority DESC, id) WHERE is_ready = 1;
 CREATE INDEX job_waiting ON job (reason) WHERE state = 'queued' AND reason IS NOT NULL;
@@ -135,8 +139,8 @@ CREATE INDEX job_run ON job (run_id);
 CREATE INDEX job_state ON job (sweep_id, state);
 CREATE INDEX attempt_job ON attempt (job_id);
 CREATE INDEX attempt_open ON attempt (job_id) WHERE ended_at IS NULL;
-CREATE VIEW result AS SELECT j.id AS job, s.name AS sweep, j.position, s.owner, j.state, j.run_id AS run, r.algorithm, r.dataset, r.nb_layers, r.tower, r.widths, r.linear, r.learning_rate, r.orthogonal_reg, r.orthogonal_init, r.seed, r.batch_size, r.gamma, r.precision, r.train_rows, r.valid_rows, r.shuffle, r.eval_every, r.eval_offset, r.test_rows, j.device, j.threads, j.nb_epochs, min(r.epochs_done, j.nb_epochs) AS epoch, CASE j.state WHEN 'done' THEN j.final_train_accuracy END AS final_train_accuracy, CASE j.state WHEN 'done' THEN j.final_valid_accuracy END AS final_valid_accuracy, CASE j.state WHEN 'done' THEN j.final_test_accuracy END AS final_test_accuracy, CASE j.state WHEN 'done' THEN j.peak_train_accuracy ELSE (SELECT max(h.train_accuracy) FROM history h WHERE h.run_id = j.run_id AND h.step <= j.nb_epochs * r.steps_per_epoch) END AS peak_train_accuracy, CASE j.state WHEN 'done' THEN j.peak_valid_accuracy ELSE (SELECT max(h.valid_accuracy) FROM history h WHERE h.run_id = j.run_id AND h.step <= j.nb_epochs * r.steps_per_epoch) END AS peak_valid_accuracy, CASE j.state WHEN 'done' THEN j.peak_test_accuracy ELSE (SELECT max(h.test_accuracy) FROM history h WHERE h.run_id = j.run_id AND h.step <= j.nb_epochs * r.steps_per_epoch) END AS peak_test_accuracy, CASE j.state WHEN 'done' THEN j.final_test_loss END AS final_test_loss, r.diverged_epoch FROM job j JOIN run r ON r.id = j.run_id JOIN sweep s ON s.id = j.sweep_id;
-CREATE VIEW curve AS SELECT j.id AS job, s.name AS sweep, j.position, j.run_id AS run, r.algorithm, r.dataset, r.nb_layers, r.tower, r.widths, r.linear, r.learning_rate, r.orthogonal_reg, r.orthogonal_init, r.seed, r.batch_size, r.gamma, r.precision, r.train_rows, r.valid_rows, r.shuffle, r.eval_every, r.eval_offset, r.test_rows, j.device, j.threads, j.nb_epochs, h.step, h.epoch, h.train_accuracy, h.train_loss, h.valid_accuracy, h.valid_loss, h.test_accuracy, h.test_loss, h.state_hash, h.seconds FROM job j JOIN run r ON r.id = j.run_id JOIN sweep s ON s.id = j.sweep_id JOIN history h ON h.run_id = j.run_id AND h.step <= j.nb_epochs * r.steps_per_epoch;
+CREATE VIEW result AS SELECT j.id AS job, s.name AS sweep, j.position, s.owner, j.state, j.run_id AS run, r.algorithm, r.dataset, r.nb_layers, r.tower, r.widths, r.linear, r.learning_rate, r.orthogonal_reg, r.orthogonal_init, r.seed, r.batch_size, r.gamma, r.precision, r.train_rows, r.valid_rows, r.shuffle, r.eval_every, r.eval_offset, r.test_rows, j.device, j.threads, j.nb_epochs, min(r.epochs_done, j.nb_epochs) AS epoch, CASE j.state WHEN 'done' THEN j.final_train_accuracy END AS final_train_accuracy, CASE j.state WHEN 'done' THEN j.final_valid_accuracy END AS final_valid_accuracy, CASE j.state WHEN 'done' THEN j.final_test_accuracy END AS final_test_accuracy, CASE j.state WHEN 'done' THEN j.peak_train_accuracy ELSE (SELECT max(h.train_accuracy) FROM history h WHERE h.run_id = j.run_id AND h.step <= j.nb_epochs * r.steps_per_epoch) END AS peak_train_accuracy, CASE j.state WHEN 'done' THEN j.peak_valid_accuracy ELSE (SELECT max(h.valid_accuracy) FROM history h WHERE h.run_id = j.run_id AND h.step <= j.nb_epochs * r.steps_per_epoch) END AS peak_valid_accuracy, CASE j.state WHEN 'done' THEN j.peak_test_accuracy ELSE (SELECT max(h.test_accuracy) FROM history h WHERE h.run_id = j.run_id AND h.step <= j.nb_epochs * r.steps_per_epoch) END AS peak_test_accuracy, CASE j.state WHEN 'done' THEN j.final_test_loss END AS final_test_loss, CASE WHEN r.diverged_epoch <= j.nb_epochs THEN r.diverged_epoch END AS diverged_epoch FROM job j JOIN run r ON r.id = j.run_id JOIN sweep s ON s.id = j.sweep_id WHERE r.replica >= 0;
+CREATE VIEW curve AS SELECT j.id AS job, s.name AS sweep, j.position, j.run_id AS run, r.algorithm, r.dataset, r.nb_layers, r.tower, r.widths, r.linear, r.learning_rate, r.orthogonal_reg, r.orthogonal_init, r.seed, r.batch_size, r.gamma, r.precision, r.train_rows, r.valid_rows, r.shuffle, r.eval_every, r.eval_offset, r.test_rows, j.device, j.threads, j.nb_epochs, h.step, h.epoch, h.train_accuracy, h.train_loss, h.valid_accuracy, h.valid_loss, h.test_accuracy, h.test_loss, h.state_hash, h.seconds FROM job j JOIN run r ON r.id = j.run_id JOIN sweep s ON s.id = j.sweep_id JOIN history h ON h.run_id = j.run_id AND h.step <= j.nb_epochs * r.steps_per_epoch WHERE r.replica >= 0;
 COMMIT;
 PRAGMA application_id = 1734437236;
 PRAGMA user_version = 1;

@@ -103,15 +103,19 @@ static void assert_refused(const int64_t *sent, const struct history_row *row,
 static void a_different_row_is_refused(void **state)
 {
     (void)state;
-    static const char text[] =
-        "nondeterministic: the row of step 10 differs from the one stored";
+#define DIFFERS                                                                \
+    "nondeterministic: the row of step 10 differs from the one stored: "
     static const int64_t sent[] = {0, 10, 20, -1};
     struct history_row row = row_at(10);
     row.test_loss = nextafter(row.test_loss, 1);
-    assert_refused(sent, &row, text);
+    assert_refused(sent, &row,
+                   DIFFERS "test_loss is 0.18181818181818185, was "
+                           "0.18181818181818182");
     row = row_at(10);
     row.state_hash[31] ^= 1;
-    assert_refused(sent, &row, text);
+    assert_refused(sent, &row,
+                   DIFFERS "state_hash is 0000000000000000000000000000000`, "
+                           "was 0000000000000000000000000000000a");
 }
 
 static void gaps_are_refused(void **state)
@@ -244,7 +248,7 @@ static void different_diagnostics_are_refused(void **state)
             i == 3   ? "row of step 10: diagnostics of 0 layers, expected 2"
             : i == 4 ? "row of step 20: diagnostics of 1 layers, expected 2"
                      : "nondeterministic: the row of step 10 differs from the "
-                       "one stored");
+                       "one stored: its diagnostics are others");
         loop_end(loop);
     }
     struct loop *loop = start_job();

@@ -147,7 +147,8 @@ static void another_device_class_does_not_hold_up_the_rest(void **state)
     assert_string_equal(json_text_or(job, "state", ""), "queued");
     assert_string_equal(json_text_or(job, "reason", ""),
                         "waits for a slot of device class \"" CLASS
-                        " threads-1\"");
+                        " threads-1\", on which its run began; --fresh would "
+                        "train it anew");
     cJSON_Delete(shown);
     store_slot_open(loop->store, 1, "cpu:1", CLASS);
     dispatched(loop, 2);

@@ -287,6 +287,157 @@ static void another_device_class_shares_what_is_done(void **state)
     loop_end(loop);
 }
 
+static const char *first_note(const struct answer *answer)
+{
+    const struct cJSON *note = cJSON_GetArrayItem(
+        cJSON_GetObjectItemCaseSensitive(answer->result, "notes"), 0);
+    return note ? note->valuestring : "";
+}
+
+/* Job 1 has two epochs on CLASS; then its library is another one. */
+static struct loop *make_upgraded(void)
+{
+    struct loop *loop = loop_start();
+    struct error error;
+    train_two_epochs(loop);
+    store_close(loop->store);
+    loop->dispatch_count = loop->change_count = 0;
+    assert_non_null(loop_open_store(loop, &error));
+    store_slot_open(loop->store, 0, "cpu:0", "cpu-other");
+    return loop;
+}
+
+static struct answer submit_upgraded(struct loop *loop, const char *id,
+                                     const char *spec, bool fresh)
+{
+    struct submission *s = submission_make(id, spec);
+    struct answer answer;
+    snprintf(s->device_class, sizeof s->device_class, "cpu-other");
+    s->fresh = fresh;
+    submit_as(loop, s, &answer);
+    assert_non_null(answer.result);
+    return answer;
+}
+
+/* Nothing is mixed, and nothing silently computed again. */
+static void a_device_class_that_is_gone_is_waited_for(void **state)
+{
+    (void)state;
+    struct loop *loop = make_upgraded();
+    struct answer a = submit_upgraded(
+        loop, "r2", "{'base': {" BASE "}, 'axes': {'nb_epochs': [2, 3, 4]}}",
+        false);
+    assert_int_equal(integer(&a, "done"), 1);
+    assert_int_equal(integer(&a, "waiting"), 2);
+    assert_int_equal(integer(&a, "new"), 0);
+    assert_string_equal(first_note(&a),
+                        "run 1 began on \"" CLASS " threads-1\", which this "
+                        "machine does not offer (it offers \"cpu-other\"), "
+                        "and nothing is mixed: 2 jobs wait for it; submit with "
+                        "--fresh to train anew here");
+    answer_release(&a);
+    a = submit_upgraded(loop, "r3", "{'nb_epochs': 3, " BASE "}", true);
+    assert_int_equal(integer(&a, "new"), 1);
+    assert_string_equal(first_note(&a), "");
+    answer_release(&a);
+    WAIT_FOR(loop, loop->dispatch_count == 1);
+    assert_int_equal(last_dispatch(loop)->job, 5);
+    assert_int_equal(last_dispatch(loop)->step, -1);
+    /* Which from then on is the run of this training. */
+    a = submit_upgraded(loop, "r4", "{'nb_epochs': 4, " BASE "}", false);
+    assert_int_equal(integer(&a, "new"), 1);
+    answer_release(&a);
+    loop_open_reader(loop, 10);
+    struct cJSON *shown = ask(loop, "list", "{'target': '5..6'}", NULL);
+    for (int i = 0; i < 2; i++) {
+        const struct cJSON *job = cJSON_GetArrayItem(
+            cJSON_GetObjectItemCaseSensitive(shown, "jobs"), i);
+        assert_int_equal(json_integer_or(job, "run_id", -1), 2);
+        assert_int_equal(json_integer_or(job, "replica", -1), 1);
+    }
+    cJSON_Delete(shown);
+    loop_end(loop);
+}
+
+/* Jobs of one submission that train the same share the new replica. */
+static void fresh_jobs_get_the_next_replica(void **state)
+{
+    (void)state;
+    static const char spec[] = "{'base': {" BASE "}, 'axes': {'nb_epochs': "
+                               "[2, 3], 'seed': [1, 7], 'threads': [1, 2]}}";
+    struct loop *loop = loop_start();
+    train_two_epochs(loop);
+    for (int i = 0; i < 2; i++) {
+        struct submission *s = submission_make(i ? "r3" : "r2", spec);
+        struct answer a;
+        s->fresh = true;
+        submit_as(loop, s, &a);
+        assert_int_equal(integer(&a, "job_count"), 8);
+        assert_int_equal(integer(&a, "new"), 8);
+        answer_release(&a);
+    }
+    loop_open_reader(loop, 10);
+    /* Seed 1 has had a replica before; the others' first is 0. */
+    static const int replicas[] = {1, 1, 0, 0, 1, 1, 0, 0};
+    static const int runs[] = {2, 3, 4, 5, 2, 3, 4, 5};
+    struct cJSON *a = ask(loop, "list", "{'target': '2..17'}", NULL);
+    for (int i = 0; i < 16; i++) {
+        const struct cJSON *job =
+            cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(a, "jobs"), i);
+        assert_int_equal(json_integer_or(job, "replica", -1),
+                         replicas[i % 8] + i / 8);
+        assert_int_equal(json_integer_or(job, "run_id", -1),
+                         runs[i % 8] + 4 * (i / 8));
+    }
+    cJSON_Delete(a);
+    loop_end(loop);
+}
+
+/* Even one that has not begun, while the older could be gone on with. */
+static void the_newest_replica_is_gone_on_with(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_start();
+    train_two_epochs(loop);
+    submit(loop, "r2", "{'seed': 7, " BASE "}"); /* takes the slot */
+    struct submission *s = submission_make("r3", "{'nb_epochs': 3, " BASE "}");
+    struct answer a;
+    s->fresh = true;
+    submit_as(loop, s, &a);
+    assert_int_equal(integer(&a, "new"), 1);
+    answer_release(&a);
+    a = submit_spec(loop, "r4",
+                    "{'base': {" BASE "}, 'axes': {'nb_epochs': [2, 4]}}");
+    assert_int_equal(integer(&a, "done"), 1);
+    assert_int_equal(integer(&a, "new"), 1);
+    answer_release(&a);
+    loop_open_reader(loop, 10);
+    struct cJSON *answer = ask(loop, "list", "{'target': '4..5'}", NULL);
+    const struct cJSON *job =
+        cJSON_GetObjectItemCaseSensitive(answer, "jobs")->child;
+    assert_int_equal(json_integer_or(job, "replica", -1), 0); /* is done */
+    assert_int_equal(json_integer_or(job->next, "replica", -1), 1);
+    cJSON_Delete(answer);
+    loop_end(loop);
+}
+
+static void a_fresh_sweep_needs_a_new_name(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_start();
+    submit(loop, "r1", SWEEP("x", ""));
+    struct submission *s = submission_make("r2", SWEEP("x", ""));
+    struct answer a;
+    s->fresh = true;
+    submit_as(loop, s, &a);
+    assert_int_equal(a.error.code, ERROR_CONFLICT);
+    assert_string_equal(
+        a.error.text,
+        "sweep \"x\" exists (sweep-1): a fresh one needs another name");
+    answer_release(&a);
+    loop_end(loop);
+}
+
 static void another_number_of_threads_is_another_run(void **state)
 {
     (void)state;
@@ -350,6 +501,10 @@ int main(void)
         cmocka_unit_test(nothing_is_trained_twice),
         cmocka_unit_test(equal_trainings_share_a_run),
         cmocka_unit_test(another_device_class_shares_what_is_done),
+        cmocka_unit_test(a_device_class_that_is_gone_is_waited_for),
+        cmocka_unit_test(fresh_jobs_get_the_next_replica),
+        cmocka_unit_test(the_newest_replica_is_gone_on_with),
+        cmocka_unit_test(a_fresh_sweep_needs_a_new_name),
         cmocka_unit_test(another_number_of_threads_is_another_run),
         cmocka_unit_test(divergence_is_remembered),
     };

@@ -451,6 +451,35 @@ static void groups_have_mean_spread_and_n(void **state)
     loop_end(loop);
 }
 
+/* Jobs of one run that differ in where they were to run. */
+static void placement_makes_groups_too(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_start();
+    submit(loop, "r1",
+           "{'name': 'placed', 'base': {" BASE ", 'nb_epochs': 3}, 'axes': "
+           "{'device': ['cpu', 'any'], 'seed': [1, 2]}}");
+    store_slot_open(loop->store, 0, "cpu:0", CLASS);
+    run_jobs(loop, 2);
+    loop_sync(loop);
+    loop_open_reader(loop, 10);
+    struct cJSON *a =
+        ask(loop, "results", "{'target': 'placed', 'by': ['device']}", NULL);
+    const double finals[] = {accuracy_at(1, 30), accuracy_at(2, 30)};
+    assert_int_equal(size(a, "rows"), 2);
+    for (int i = 0; i < 2; i++) {
+        const struct cJSON *row = item(a, "rows", i);
+        assert_string_equal(json_text_or(row, "device", ""), i ? "any" : "cpu");
+        assert_int_equal(real(row, "n"), 2);
+        expect_statistics(row, "final_test_accuracy", finals, 2);
+    }
+    cJSON_Delete(a);
+    a = ask(loop, "results", "{'target': 'placed', 'by': []}", NULL);
+    assert_int_equal(real(item(a, "rows", 0), "n"), 2);
+    cJSON_Delete(a);
+    loop_end(loop);
+}
+
 /* What people read with sqlite3 is what gaitctl prints. */
 static void the_views_agree(void **state)
 {
@@ -524,6 +553,7 @@ int main(void)
         cmocka_unit_test(layers_come_in_pages),
         cmocka_unit_test(results_are_final_and_peak),
         cmocka_unit_test(groups_have_mean_spread_and_n),
+        cmocka_unit_test(placement_makes_groups_too),
         cmocka_unit_test(the_views_agree),
         cmocka_unit_test(a_long_question_ends),
         cmocka_unit_test(closing_answers_what_waits),

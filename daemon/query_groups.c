@@ -1,10 +1,10 @@
 /* One pass over the jobs, in the order of their ids.
  *
- * Jobs of equal settings are one group, and those of them that ask for the same
- * thing (one key, one length) one cell, of which the newest replica that is
- * done counts.  Only done cells have metrics, and those were kept with the jobs, so
- * no history is read.  Both are found by hash: grouping 100,000 jobs in SQL
- * took three times as long.
+ * Jobs of equal settings are one group, and those of them that are of one
+ * training (one key) one cell, for which the longest job that is done stands,
+ * of equally long ones that of the newest replica.  Only done cells have
+ * metrics, and those were kept with the jobs, so no history is read.  Both are
+ * found by hash: grouping 100,000 jobs in SQL took three times as long.
  */
 #include "daemon/query_groups.h"
 
@@ -42,19 +42,20 @@ struct spread {
 struct group {
     uint64_t hash;
     struct settings settings; /* those of `by` */
-    int64_t counts[3];        /* of cells, by rating */
+    int64_t counts[3];        /* of trainings, by rating */
     struct spread spreads[METRIC_COUNT];
 };
 
-/* The best that any of a cell's jobs came to. */
+/* What a job came to, the best last. */
 enum rating { UNFINISHED, FAILED, DONE };
 
 struct cell {
     char key[KEY_DIGITS]; /* of the run */
-    int64_t nb_epochs, replica;
     int group;
-    enum rating rating;
-    int values; /* of a done one: which of groups.values */
+    int64_t nb_epochs;            /* of the longest job */
+    enum rating rating;           /* the best of those as long */
+    int64_t done_epochs, replica; /* of the job that stands for it; -1: none */
+    int values;                   /* its: which of groups.values */
 };
 
 /* Numbers of items by hash; -1: free.  At most half full. */
@@ -208,26 +209,23 @@ static int find_group(struct groups *g, const struct settings *settings)
 
 /* Cells. */
 
-static struct cell *find_cell(struct groups *g, int group, const char *key,
-                              int64_t nb_epochs)
+static struct cell *find_cell(struct groups *g, int group, const char *key)
 {
     uint64_t words[KEY_DIGITS / sizeof(uint64_t)];
     memcpy(words, key, sizeof words);
-    uint64_t hash = mix(mix(words[0], words[3]), (uint64_t)nb_epochs);
-    hash = mix(hash, (uint64_t)group);
+    uint64_t hash = mix(mix(words[0], words[3]), (uint64_t)group);
     int *place;
     for (size_t probe = 0;; probe++) {
         place = table_place(&g->cell_table, hash, probe);
         if (*place < 0)
             break;
         struct cell *cell = &g->cells[*place];
-        if (cell->group == group && cell->nb_epochs == nb_epochs &&
-            !memcmp(cell->key, key, sizeof cell->key))
+        if (cell->group == group && !memcmp(cell->key, key, sizeof cell->key))
             return cell;
     }
     *place = g->cell_count++;
     struct cell *cell = &g->cells[*place];
-    *cell = (struct cell){.nb_epochs = nb_epochs, .group = group};
+    *cell = (struct cell){.group = group, .nb_epochs = -1, .done_epochs = -1};
     memcpy(cell->key, key, sizeof cell->key);
     return cell;
 }
@@ -255,7 +253,7 @@ static enum rating rate(struct statement *s)
 static void keep_values(struct groups *g, struct cell *cell,
                         struct statement *s)
 {
-    if (cell->rating != DONE)
+    if (cell->done_epochs < 0)
         cell->values = g->value_count++;
     if (cell->values >= g->value_capacity) {
         g->value_capacity = 2 * g->value_capacity + 64;
@@ -264,15 +262,20 @@ static void keep_values(struct groups *g, struct cell *cell,
     }
     for (int i = 0; i < METRIC_COUNT; i++)
         g->values[cell->values][i] = column_real(s, FIRST_METRIC + i);
+    cell->done_epochs = column_integer(s, 1);
     cell->replica = column_integer(s, 3);
-    cell->rating = DONE;
 }
 
+/* A training that failed behind a job that is done counts as both. */
 static void add_cell(struct groups *g, const struct cell *cell)
 {
     struct group *group = &g->groups[cell->group];
-    group->counts[cell->rating]++;
-    for (int i = 0; cell->rating == DONE && i < METRIC_COUNT; i++) {
+    if (cell->rating != DONE)
+        group->counts[cell->rating]++;
+    if (cell->done_epochs < 0)
+        return;
+    group->counts[DONE]++;
+    for (int i = 0; i < METRIC_COUNT; i++) {
         double value = g->values[cell->values][i];
         if (!isnan(value))
             spread_add(&group->spreads[i], value);
@@ -295,15 +298,18 @@ static bool add_job(struct groups *g, struct statement *s)
     int group = find_group(g, &settings);
     if (group < 0)
         return false;
-    struct cell *cell =
-        find_cell(g, group, column_text(s, 0), column_integer(s, 1));
+    struct cell *cell = find_cell(g, group, column_text(s, 0));
+    int64_t nb_epochs = column_integer(s, 1), replica = column_integer(s, 3);
     enum rating rating = rate(s);
-    bool is_newer =
-        cell->rating == DONE && column_integer(s, 3) > cell->replica;
-    if (rating == DONE && (cell->rating != DONE || is_newer))
-        keep_values(g, cell, s);
-    else if (rating > cell->rating)
+    if (nb_epochs > cell->nb_epochs ||
+        (nb_epochs == cell->nb_epochs && rating > cell->rating)) {
+        cell->nb_epochs = nb_epochs;
         cell->rating = rating;
+    }
+    if (rating == DONE &&
+        (nb_epochs > cell->done_epochs ||
+         (nb_epochs == cell->done_epochs && replica > cell->replica)))
+        keep_values(g, cell, s);
     return true;
 }
 

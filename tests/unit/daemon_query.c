@@ -480,6 +480,41 @@ static void placement_makes_groups_too(void **state)
     loop_end(loop);
 }
 
+/* Lengths of one training are no evidence of their own: its longest job that
+ * is done stands for it, and what failed behind that is told as well. */
+static void a_training_counts_once(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_start();
+    submit(loop, "r1",
+           "{'name': 'lengths', 'base': {" BASE "}, 'axes': "
+           "{'nb_epochs': [1, 3], 'seed': [1, 2, 9]}}");
+    store_slot_open(loop->store, 0, "cpu:0", CLASS);
+    run_jobs(loop, 6);
+    submit(loop, "r2",
+           "{'name': 'longer', " BASE ", 'seed': 2, "
+           "'nb_epochs': 5}");
+    loop_sync(loop);
+    loop_open_reader(loop, 10);
+    struct cJSON *a =
+        ask(loop, "results", "{'target': '1..7', 'by': []}", NULL);
+    const struct cJSON *row = item(a, "rows", 0);
+    const double finals[] = {accuracy_at(1, 30), accuracy_at(2, 30),
+                             row_at(10).test_accuracy};
+    assert_int_equal(real(row, "n"), 3);
+    assert_int_equal(real(row, "failed"), 1);
+    assert_int_equal(real(row, "unfinished"), 1);
+    expect_statistics(row, "final_test_accuracy", finals, 3);
+    cJSON_Delete(a);
+    a = ask(loop, "results", "{'target': 'lengths', 'by': ['nb_epochs']}",
+            NULL);
+    assert_int_equal(size(a, "rows"), 2);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(real(item(a, "rows", i), "n"), i ? 2 : 3);
+    cJSON_Delete(a);
+    loop_end(loop);
+}
+
 /* What people read with sqlite3 is what gaitctl prints. */
 static void the_views_agree(void **state)
 {
@@ -554,6 +589,7 @@ int main(void)
         cmocka_unit_test(results_are_final_and_peak),
         cmocka_unit_test(groups_have_mean_spread_and_n),
         cmocka_unit_test(placement_makes_groups_too),
+        cmocka_unit_test(a_training_counts_once),
         cmocka_unit_test(the_views_agree),
         cmocka_unit_test(a_long_question_ends),
         cmocka_unit_test(closing_answers_what_waits),

@@ -41,7 +41,7 @@ struct spread {
 
 struct group {
     uint64_t hash;
-    struct settings settings; /* those of `by` */
+    struct settings settings; /* of its first job, as they take effect */
     int64_t counts[3];        /* of trainings, by rating */
     struct spread spreads[METRIC_COUNT];
 };
@@ -168,10 +168,21 @@ static uint64_t hash_settings(const struct by *by,
     uint64_t hash = 0;
     for (int i = 0; i < by->count; i++) {
         const struct setting *setting = &setting_table[by->indexes[i]];
-        hash = mix(hash, hash_field(setting,
-                                    (const char *)settings + setting->offset));
+        const char *field = (const char *)settings + setting->offset;
+        hash = mix(hash, setting_has_effect(setting, settings)
+                             ? hash_field(setting, field)
+                             : 0);
     }
     return hash;
+}
+
+/* What has no effect on either is equal, whatever it says. */
+static bool is_equal(const struct setting *setting, const struct settings *a,
+                     const struct settings *b)
+{
+    bool has_effect = setting_has_effect(setting, a);
+    return has_effect == setting_has_effect(setting, b) &&
+           (!has_effect || setting_equal(setting, a, b));
 }
 
 static bool is_group(const struct by *by, const struct group *group,
@@ -180,8 +191,8 @@ static bool is_group(const struct by *by, const struct group *group,
     if (group->hash != hash)
         return false;
     for (int i = 0; i < by->count; i++)
-        if (!setting_equal(&setting_table[by->indexes[i]], &group->settings,
-                           settings))
+        if (!is_equal(&setting_table[by->indexes[i]], &group->settings,
+                      settings))
             return false;
     return true;
 }
@@ -238,8 +249,8 @@ static void spread_add(struct spread *spread, double value)
     spread->squares += distance * (value - spread->mean);
 }
 
-/* Jobs.  Columns: key, nb_epochs, state, replica, the metrics, the settings of
- * `by`. */
+/* Jobs.  Columns: key, nb_epochs, state, replica, the metrics, all settings,
+ * since one decides whether another has an effect. */
 
 enum { FIRST_METRIC = 4, FIRST_SETTING = FIRST_METRIC + METRIC_COUNT };
 
@@ -282,19 +293,12 @@ static void add_cell(struct groups *g, const struct cell *cell)
     }
 }
 
-static void read_settings(struct statement *s, const struct by *by,
-                          struct settings *settings)
-{
-    for (int i = 0; i < by->count; i++)
-        column_read(s, FIRST_SETTING + i, &setting_table[by->indexes[i]],
-                    settings);
-}
-
 /* False: too many groups. */
 static bool add_job(struct groups *g, struct statement *s)
 {
     struct settings settings;
-    read_settings(s, &g->by, &settings);
+    columns_read(s, FIRST_SETTING, &settings);
+    settings_effective(&settings);
     int group = find_group(g, &settings);
     if (group < 0)
         return false;
@@ -314,25 +318,6 @@ static bool add_job(struct groups *g, struct statement *s)
 }
 
 #define METRIC_NAME(kind, column) ", j." #kind "_" #column
-static char *write_sql(const struct by *by)
-{
-    char *columns = xstrdup("");
-    for (int i = 0; i < by->count; i++) {
-        const struct setting *setting = &setting_table[by->indexes[i]];
-        char *longer = xprintf("%s, %c.%s", columns, column_table(setting)[0],
-                               setting->name);
-        free(columns);
-        columns = longer;
-    }
-    char *sql = xprintf(
-        "SELECT r.key, j.nb_epochs, j.state, r.replica" METRICS(
-            METRIC_NAME) "%s FROM job j CROSS JOIN run r ON r.id = "
-                         "j.run_id WHERE " TARGET_RESULTS " ORDER BY j.id",
-        columns);
-    free(columns);
-    return sql;
-}
-
 static bool too_large(struct error *error)
 {
     return error_set(error, ERROR_TOO_LARGE,
@@ -344,19 +329,17 @@ static bool too_large(struct error *error)
 static bool read_jobs(struct groups *g, const struct question *question,
                       const struct target *target, struct error *error)
 {
-    char *sql = write_sql(&g->by);
-    struct statement *s = statement_new(question->db, sql);
+    struct statement *s = db_sql(
+        question->db,
+        "SELECT r.key, j.nb_epochs, j.state, r.replica" METRICS(METRIC_NAME)
+            SETTING_COLUMNS " FROM job j CROSS JOIN run r ON r.id = j.run_id "
+                            "WHERE " TARGET_RESULTS " ORDER BY j.id");
     bool is_fine = true;
     target_bind_results(s, target);
     while (is_fine && statement_next(s))
         is_fine = add_job(g, s);
-    if (!is_fine)
-        too_large(error);
-    else
-        is_fine = statement_finish(s, error);
-    statement_free(s);
-    free(sql);
-    return is_fine;
+    bool is_whole = statement_finish(s, error);
+    return is_fine ? is_whole : too_large(error);
 }
 
 /* Answers. */
@@ -367,7 +350,7 @@ static struct cJSON *write_group(const struct group *group, const struct by *by)
     for (int i = 0; i < by->count; i++) {
         const struct setting *setting = &setting_table[by->indexes[i]];
         cJSON_AddItemToObjectCS(row, setting->name,
-                                setting_write(setting, &group->settings));
+                                setting_show(setting, &group->settings));
     }
     cJSON_AddItemToObjectCS(row, "n", json_integer(group->counts[DONE]));
     cJSON_AddItemToObjectCS(row, "failed", json_integer(group->counts[FAILED]));

@@ -33,14 +33,17 @@ void submission_label(const struct submission *submission,
                       const struct settings *settings, const char *between,
                       char *text, size_t bytes)
 {
+    struct settings effective = *settings;
     size_t used = 0;
+    settings_effective(&effective);
     text[0] = '\0';
     for (int i = 0; i < setting_count && used < bytes; i++) {
         const struct setting *setting = &setting_table[i];
         char value[SETTING_TEXT_BYTES];
-        if (!spec_varies(submission->spec, setting))
+        if (!spec_varies(submission->spec, setting) ||
+            !setting_has_effect(setting, &effective))
             continue;
-        setting_print(setting, settings, value, sizeof value);
+        setting_print(setting, &effective, value, sizeof value);
         used += (size_t)snprintf(text + used, bytes - used, "%s%s=%s",
                                  used ? between : "", setting->name, value);
     }

@@ -19,8 +19,8 @@ const struct dataset_shape *submission_shape(const struct submission *s,
 void submission_review(const struct submission *submission,
                        struct faults *faults, struct cJSON *notes);
 
-/* The settings in which the job differs from others of the sweep:
- * "seed=101 learning_rate=0.001", with `between` between them, cut to `bytes`;
+/* The settings in which the job differs from others of the sweep, as they take
+ * effect: "seed=101 learning_rate=0.001", with `between` between them, cut to `bytes`;
  * empty when there is one job. */
 void submission_label(const struct submission *submission,
                       const struct settings *settings, const char *between,

@@ -515,6 +515,54 @@ static void a_training_counts_once(void **state)
     loop_end(loop);
 }
 
+/* BP has no gamma, whatever it was submitted with; at orthogonal_reg 0 it
+ * starts orthogonal. */
+static void only_what_took_effect_is_shown(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_start();
+    submit(loop, "r1",
+           "{'name': 'mixed', 'base': {" BASE ", 'nb_epochs': 3}, 'axes': "
+           "{'algorithm': ['BP', 'GAIT'], 'gamma': [0.001, 0.1], "
+           "'orthogonal_reg': [0, 0.1], 'orthogonal_init': [false]}}");
+    loop_sync(loop);
+    loop_open_reader(loop, 10);
+    static const char *const labels[] = {
+        "algorithm=BP orthogonal_reg=0",
+        "algorithm=GAIT orthogonal_reg=0 gamma=0.1",
+    };
+    assert_string_equal(loop->changes[0].label, labels[0]);
+    assert_string_equal(loop->changes[6].label, labels[1]);
+    struct cJSON *a = ask(loop, "results", "{'target': 'mixed'}", NULL);
+    for (int i = 0; i < 8; i++) {
+        const struct cJSON *row = item(a, "rows", i);
+        if (i < 4)
+            assert_true(is_null(row, "gamma"));
+        else
+            assert_true(real(row, "gamma") == (i < 6 ? 0.001 : 0.1));
+    }
+    cJSON_Delete(a);
+    a = ask(loop, "list", "{'target': 'mixed'}", NULL);
+    for (int i = 0; i < 8; i++) {
+        const struct cJSON *job = item(a, "jobs", i);
+        assert_true(is_null(job, "gait_form") == (i < 4));
+        assert_true(is_null(job, "nb_layers"));
+        assert_true(is_null(job, "orthogonal_form") == (i % 2 == 0));
+        assert_true(json_boolean_or(job, "orthogonal_init", false) ==
+                    (i % 2 == 0));
+    }
+    cJSON_Delete(a);
+    a = ask(loop, "results", "{'target': 'mixed', 'by': ['gamma']}", NULL);
+    assert_int_equal(size(a, "rows"), 3);
+    for (int i = 0; i < 3; i++) /* gamma 0.1 of BP is the same training */
+        assert_int_equal(real(item(a, "rows", i), "unfinished"), 2);
+    assert_true(is_null(item(a, "rows", 0), "gamma"));
+    assert_true(real(item(a, "rows", 1), "gamma") == 0.001);
+    assert_true(real(item(a, "rows", 2), "gamma") == 0.1);
+    cJSON_Delete(a);
+    loop_end(loop);
+}
+
 /* What people read with sqlite3 is what gaitctl prints. */
 static void the_views_agree(void **state)
 {
@@ -590,6 +638,7 @@ int main(void)
         cmocka_unit_test(groups_have_mean_spread_and_n),
         cmocka_unit_test(placement_makes_groups_too),
         cmocka_unit_test(a_training_counts_once),
+        cmocka_unit_test(only_what_took_effect_is_shown),
         cmocka_unit_test(the_views_agree),
         cmocka_unit_test(a_long_question_ends),
         cmocka_unit_test(closing_answers_what_waits),

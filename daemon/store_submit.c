@@ -177,9 +177,9 @@ static bool has_spec(const struct sweep_row *sweep,
                      const struct submission *submission)
 {
     struct cJSON *spec = cJSON_Parse(sweep->spec);
-    bool is_equal = cJSON_Compare(spec, submission->spec_json, true);
+    bool is_same = submission_is_same(submission, spec);
     cJSON_Delete(spec);
-    return is_equal;
+    return is_same;
 }
 
 static void give_existing(struct submit_operation *o,

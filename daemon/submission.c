@@ -49,6 +49,39 @@ void submission_label(const struct submission *submission,
     }
 }
 
+/* Two specs of the same jobs. */
+
+static bool is_same_job(const struct submission *s, const struct spec *spec,
+                        int64_t position)
+{
+    struct settings ours, theirs;
+    spec_job(s->spec, position, &ours);
+    spec_job(spec, position, &theirs);
+    const struct dataset_shape *shape = submission_shape(s, &ours);
+    if (!shape || strcmp(ours.dataset, theirs.dataset))
+        return false;
+    settings_canonical(&ours, shape);
+    settings_canonical(&theirs, shape);
+    for (int i = 0; i < setting_count; i++)
+        if (!setting_equal(&setting_table[i], &ours, &theirs))
+            return false;
+    return true;
+}
+
+bool submission_is_same(const struct submission *submission,
+                        const struct cJSON *spec_json)
+{
+    struct faults faults;
+    struct spec spec;
+    faults_init(&faults);
+    bool is_same = spec_init(&spec, spec_json, &faults) &&
+                   spec.job_count == submission->spec->job_count;
+    for (int64_t i = 0; is_same && i < spec.job_count; i++)
+        is_same = is_same_job(submission, &spec, i);
+    spec_release(&spec);
+    return is_same;
+}
+
 /* Faults. */
 
 static void check_placement(const struct submission *s,

@@ -200,10 +200,10 @@ static void write_notes(struct review *r, struct cJSON *notes)
 {
     note_seeds(r, notes);
     if (r->leaves_rows)
-        note(notes,
-             xprintf("the last %lld training rows are left out, since "
-                     "batch_size %lld does not divide their number",
-                     (long long)r->left, (long long)r->leaving.batch_size));
+        note(notes, xprintf("the last %lld training row%s left out, since "
+                            "batch_size %lld does not divide their number",
+                            (long long)r->left, r->left == 1 ? " is" : "s are",
+                            (long long)r->leaving.batch_size));
 }
 
 void submission_review(const struct submission *submission,

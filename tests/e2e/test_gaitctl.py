@@ -329,6 +329,10 @@ def test_watch_on_a_terminal(gaitd):
     text = terminal.read()
     assert terminal.end() == 0
     assert "\033[" in text and "100" in text
+    assert "% of 2 jobs" in text
+    terminal = Terminal(gaitd, "submit", "--follow", "--name=one", "--nb_epochs=3", "--seed=501")
+    assert "% of 1 job" in (text := terminal.read()) and "1 jobs" not in text
+    assert terminal.end() == 0
 
 
 def test_no_color(gaitd):

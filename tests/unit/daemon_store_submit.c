@@ -217,6 +217,11 @@ static void notes_say_what_is_worth_knowing(void **state)
         "the last 40 training rows are left out, since batch_size 70 does not "
         "divide their number");
     answer_release(&a);
+    a = submit_spec(loop, "r1b", "{" BASE ", 'train_rows': 541}");
+    assert_string_equal(note(&a, 0),
+                        "the last 1 training row is left out, since "
+                        "batch_size 60 does not divide their number");
+    answer_release(&a);
     a = submit_spec(loop, "r2",
                     "{'base': {'tower': true, 'widths': '16x12x10', "
                     "'batch_size': 60}, 'axes': {'seed': [7, 5, 101]}}");

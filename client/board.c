@@ -108,8 +108,9 @@ static void put_whole(struct board *board, const struct watcher *watcher)
     text_duration(time, sizeof time, seconds);
     if (!isnan(seconds) && part < 1)
         snprintf(left, sizeof left, ", about %s left", time);
-    snprintf(tail, sizeof tail, "%5.1f %% of %lld jobs%s", part * 100,
-             (long long)watcher->job_count, left);
+    snprintf(tail, sizeof tail, "%5.1f %% of %lld job%s%s", part * 100,
+             (long long)watcher->job_count, watcher->job_count == 1 ? "" : "s",
+             left);
     watcher_name(watcher, name, sizeof name);
     int cells = text_width(name);
     put_bar(board, name, cells > LABEL_CELLS ? LABEL_CELLS : cells, part, tail);

@@ -150,8 +150,9 @@ const struct command command_results = {
         "the test accuracy over the job's evaluations, chosen by itself, and "
         "so\n"
         "for train and valid.  With --by, mean and standard deviation (n - 1)\n"
-        "over everything else, such as the seeds; n counts the jobs that are\n"
-        "done, each training once.\n\n"
+        "over everything else, such as the seeds; n counts trainings, each\n"
+        "once, by its longest job that is done; failed and unfinished count\n"
+        "those whose longest job failed or is not done yet.\n\n"
         "  gaitctl results last --by algorithm,learning_rate\n",
     .options = OPTION_TABLE(options),
     .words_most = 1,

@@ -20,7 +20,8 @@ void curves_release(struct curves *curves)
     *curves = (struct curves){0};
 }
 
-/* "GAIT learning_rate=0.001": words speak for themselves, numbers do not. */
+/* "GAIT learning_rate=0.001": words speak for themselves, numbers do not.  "-"
+ * when nothing that was asked for has an effect. */
 static char *name_of(const struct cJSON *by, const struct cJSON *job)
 {
     char *name = xstrdup("");
@@ -29,6 +30,8 @@ static char *name_of(const struct cJSON *by, const struct cJSON *job)
     {
         const struct cJSON *value =
             cJSON_GetObjectItemCaseSensitive(job, item->valuestring);
+        if (value == NULL || cJSON_IsNull(value))
+            continue; /* without effect */
         char *text = text_of_value(value);
         bool is_word = cJSON_IsString(value);
         char *longer =
@@ -37,6 +40,10 @@ static char *name_of(const struct cJSON *by, const struct cJSON *job)
         free(name);
         free(text);
         name = longer;
+    }
+    if (*name == '\0' && by->child != NULL) {
+        free(name);
+        return xstrdup("-");
     }
     text_clean(name, strlen(name) + 1, name);
     return name;
@@ -58,8 +65,8 @@ static struct cJSON *settings_of(const struct cJSON *by,
     return settings;
 }
 
-/* Names are made from the values, all of them and in order: equal names are
- * equal groups. */
+/* Names are made from the values, all that have an effect and in order: equal
+ * names are equal groups. */
 int curves_find(struct curves *curves, const struct cJSON *by,
                 const struct cJSON *job)
 {

@@ -166,16 +166,22 @@ void varying_write(const struct varying *varying, struct cJSON *answer)
                                  setting_table[varying->indexes[i]].name));
 }
 
-/* Rows. */
-
-void row_setting(struct cJSON *row, struct statement *s, int first, int index)
+void varying_write_row(const struct varying *varying, struct cJSON *row,
+                       struct statement *s, int first)
 {
-    const struct setting *setting = &setting_table[index];
     struct settings settings;
-    column_read(s, first + index, setting, &settings);
-    cJSON_AddItemToObjectCS(row, setting->name,
-                            setting_write(setting, &settings));
+    if (!varying->count)
+        return;
+    columns_read(s, first, &settings);
+    settings_effective(&settings);
+    for (int i = 0; i < varying->count; i++) {
+        const struct setting *setting = &setting_table[varying->indexes[i]];
+        cJSON_AddItemToObjectCS(row, setting->name,
+                                setting_show(setting, &settings));
+    }
 }
+
+/* Rows. */
 
 void row_integer(struct cJSON *row, const char *name, struct statement *s,
                  int column)

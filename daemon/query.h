@@ -55,8 +55,11 @@ bool varying_find(const struct question *question, const struct target *target,
                   struct varying *varying, struct error *error);
 void varying_write(const struct varying *varying, struct cJSON *answer);
 
-/* Values of a row.  A setting is read from SETTING_COLUMNS at `first`. */
-void row_setting(struct cJSON *row, struct statement *s, int first, int index);
+/* Those of a row of SETTING_COLUMNS from `first` on, as they take effect. */
+void varying_write_row(const struct varying *varying, struct cJSON *row,
+                       struct statement *s, int first);
+
+/* Values of a row. */
 void row_integer(struct cJSON *row, const char *name, struct statement *s,
                  int column); /* NULL is null, as in the others */
 void row_real(struct cJSON *row, const char *name, struct statement *s,

@@ -1,10 +1,10 @@
 /* One pass over the jobs, in the order of their ids.
  *
- * Jobs that ask for the same thing (one key, one length) are one cell, of which
- * the newest replica that is done counts; cells of equal settings are one
- * group.  Only done cells have metrics, and those were kept with the jobs, so
- * no history is read.  Both are found by hash: grouping 100,000 jobs in SQL
- * took three times as long.
+ * Jobs of equal settings are one group, and those of them that are of one
+ * training (one key) one cell, for which the longest job that is done stands,
+ * of equally long ones that of the newest replica.  Only done cells have
+ * metrics, and those were kept with the jobs, so no history is read.  Both are
+ * found by hash: grouping 100,000 jobs in SQL took three times as long.
  */
 #include "daemon/query_groups.h"
 
@@ -41,20 +41,21 @@ struct spread {
 
 struct group {
     uint64_t hash;
-    struct settings settings; /* those of `by` */
-    int64_t counts[3];        /* of cells, by rating */
+    struct settings settings; /* of its first job, as they take effect */
+    int64_t counts[3];        /* of trainings, by rating */
     struct spread spreads[METRIC_COUNT];
 };
 
-/* The best that any of a cell's jobs came to. */
+/* What a job came to, the best last. */
 enum rating { UNFINISHED, FAILED, DONE };
 
 struct cell {
     char key[KEY_DIGITS]; /* of the run */
-    int64_t nb_epochs, replica;
     int group;
-    enum rating rating;
-    int values; /* of a done one: which of groups.values */
+    int64_t nb_epochs;            /* of the longest job */
+    enum rating rating;           /* the best of those as long */
+    int64_t done_epochs, replica; /* of the job that stands for it; -1: none */
+    int values;                   /* its: which of groups.values */
 };
 
 /* Numbers of items by hash; -1: free.  At most half full. */
@@ -167,10 +168,21 @@ static uint64_t hash_settings(const struct by *by,
     uint64_t hash = 0;
     for (int i = 0; i < by->count; i++) {
         const struct setting *setting = &setting_table[by->indexes[i]];
-        hash = mix(hash, hash_field(setting,
-                                    (const char *)settings + setting->offset));
+        const char *field = (const char *)settings + setting->offset;
+        hash = mix(hash, setting_has_effect(setting, settings)
+                             ? hash_field(setting, field)
+                             : 0);
     }
     return hash;
+}
+
+/* What has no effect on either is equal, whatever it says. */
+static bool is_equal(const struct setting *setting, const struct settings *a,
+                     const struct settings *b)
+{
+    bool has_effect = setting_has_effect(setting, a);
+    return has_effect == setting_has_effect(setting, b) &&
+           (!has_effect || setting_equal(setting, a, b));
 }
 
 static bool is_group(const struct by *by, const struct group *group,
@@ -179,8 +191,8 @@ static bool is_group(const struct by *by, const struct group *group,
     if (group->hash != hash)
         return false;
     for (int i = 0; i < by->count; i++)
-        if (!setting_equal(&setting_table[by->indexes[i]], &group->settings,
-                           settings))
+        if (!is_equal(&setting_table[by->indexes[i]], &group->settings,
+                      settings))
             return false;
     return true;
 }
@@ -208,26 +220,23 @@ static int find_group(struct groups *g, const struct settings *settings)
 
 /* Cells. */
 
-/* A new one has no group yet: -1. */
-static struct cell *find_cell(struct groups *g, const char *key,
-                              int64_t nb_epochs)
+static struct cell *find_cell(struct groups *g, int group, const char *key)
 {
     uint64_t words[KEY_DIGITS / sizeof(uint64_t)];
     memcpy(words, key, sizeof words);
-    uint64_t hash = mix(mix(words[0], words[3]), (uint64_t)nb_epochs);
+    uint64_t hash = mix(mix(words[0], words[3]), (uint64_t)group);
     int *place;
     for (size_t probe = 0;; probe++) {
         place = table_place(&g->cell_table, hash, probe);
         if (*place < 0)
             break;
         struct cell *cell = &g->cells[*place];
-        if (cell->nb_epochs == nb_epochs &&
-            !memcmp(cell->key, key, sizeof cell->key))
+        if (cell->group == group && !memcmp(cell->key, key, sizeof cell->key))
             return cell;
     }
     *place = g->cell_count++;
     struct cell *cell = &g->cells[*place];
-    *cell = (struct cell){.nb_epochs = nb_epochs, .group = -1};
+    *cell = (struct cell){.group = group, .nb_epochs = -1, .done_epochs = -1};
     memcpy(cell->key, key, sizeof cell->key);
     return cell;
 }
@@ -240,8 +249,8 @@ static void spread_add(struct spread *spread, double value)
     spread->squares += distance * (value - spread->mean);
 }
 
-/* Jobs.  Columns: key, nb_epochs, state, replica, the metrics, the settings of
- * `by`. */
+/* Jobs.  Columns: key, nb_epochs, state, replica, the metrics, all settings,
+ * since one decides whether another has an effect. */
 
 enum { FIRST_METRIC = 4, FIRST_SETTING = FIRST_METRIC + METRIC_COUNT };
 
@@ -255,7 +264,7 @@ static enum rating rate(struct statement *s)
 static void keep_values(struct groups *g, struct cell *cell,
                         struct statement *s)
 {
-    if (cell->rating != DONE)
+    if (cell->done_epochs < 0)
         cell->values = g->value_count++;
     if (cell->values >= g->value_capacity) {
         g->value_capacity = 2 * g->value_capacity + 64;
@@ -264,71 +273,51 @@ static void keep_values(struct groups *g, struct cell *cell,
     }
     for (int i = 0; i < METRIC_COUNT; i++)
         g->values[cell->values][i] = column_real(s, FIRST_METRIC + i);
+    cell->done_epochs = column_integer(s, 1);
     cell->replica = column_integer(s, 3);
-    cell->rating = DONE;
 }
 
+/* A training that failed behind a job that is done counts as both. */
 static void add_cell(struct groups *g, const struct cell *cell)
 {
     struct group *group = &g->groups[cell->group];
-    group->counts[cell->rating]++;
-    for (int i = 0; cell->rating == DONE && i < METRIC_COUNT; i++) {
+    if (cell->rating != DONE)
+        group->counts[cell->rating]++;
+    if (cell->done_epochs < 0)
+        return;
+    group->counts[DONE]++;
+    for (int i = 0; i < METRIC_COUNT; i++) {
         double value = g->values[cell->values][i];
         if (!isnan(value))
             spread_add(&group->spreads[i], value);
     }
 }
 
-static void read_settings(struct statement *s, const struct by *by,
-                          struct settings *settings)
-{
-    for (int i = 0; i < by->count; i++)
-        column_read(s, FIRST_SETTING + i, &setting_table[by->indexes[i]],
-                    settings);
-}
-
-/* Jobs of one cell may have been placed differently, and differ in that alone:
- * the first decides.  False: too many groups. */
+/* False: too many groups. */
 static bool add_job(struct groups *g, struct statement *s)
 {
-    struct cell *cell = find_cell(g, column_text(s, 0), column_integer(s, 1));
+    struct settings settings;
+    columns_read(s, FIRST_SETTING, &settings);
+    settings_effective(&settings);
+    int group = find_group(g, &settings);
+    if (group < 0)
+        return false;
+    struct cell *cell = find_cell(g, group, column_text(s, 0));
+    int64_t nb_epochs = column_integer(s, 1), replica = column_integer(s, 3);
     enum rating rating = rate(s);
-    if (cell->group < 0) {
-        struct settings settings;
-        read_settings(s, &g->by, &settings);
-        cell->group = find_group(g, &settings);
-        if (cell->group < 0)
-            return false;
-    }
-    bool is_newer =
-        cell->rating == DONE && column_integer(s, 3) > cell->replica;
-    if (rating == DONE && (cell->rating != DONE || is_newer))
-        keep_values(g, cell, s);
-    else if (rating > cell->rating)
+    if (nb_epochs > cell->nb_epochs ||
+        (nb_epochs == cell->nb_epochs && rating > cell->rating)) {
+        cell->nb_epochs = nb_epochs;
         cell->rating = rating;
+    }
+    if (rating == DONE &&
+        (nb_epochs > cell->done_epochs ||
+         (nb_epochs == cell->done_epochs && replica > cell->replica)))
+        keep_values(g, cell, s);
     return true;
 }
 
 #define METRIC_NAME(kind, column) ", j." #kind "_" #column
-static char *write_sql(const struct by *by)
-{
-    char *columns = xstrdup("");
-    for (int i = 0; i < by->count; i++) {
-        const struct setting *setting = &setting_table[by->indexes[i]];
-        char *longer = xprintf("%s, %c.%s", columns, column_table(setting)[0],
-                               setting->name);
-        free(columns);
-        columns = longer;
-    }
-    char *sql = xprintf(
-        "SELECT r.key, j.nb_epochs, j.state, r.replica" METRICS(
-            METRIC_NAME) "%s FROM job j CROSS JOIN run r ON r.id = "
-                         "j.run_id WHERE " TARGET_RESULTS " ORDER BY j.id",
-        columns);
-    free(columns);
-    return sql;
-}
-
 static bool too_large(struct error *error)
 {
     return error_set(error, ERROR_TOO_LARGE,
@@ -340,19 +329,17 @@ static bool too_large(struct error *error)
 static bool read_jobs(struct groups *g, const struct question *question,
                       const struct target *target, struct error *error)
 {
-    char *sql = write_sql(&g->by);
-    struct statement *s = statement_new(question->db, sql);
+    struct statement *s = db_sql(
+        question->db,
+        "SELECT r.key, j.nb_epochs, j.state, r.replica" METRICS(METRIC_NAME)
+            SETTING_COLUMNS " FROM job j CROSS JOIN run r ON r.id = j.run_id "
+                            "WHERE " TARGET_RESULTS " ORDER BY j.id");
     bool is_fine = true;
     target_bind_results(s, target);
     while (is_fine && statement_next(s))
         is_fine = add_job(g, s);
-    if (!is_fine)
-        too_large(error);
-    else
-        is_fine = statement_finish(s, error);
-    statement_free(s);
-    free(sql);
-    return is_fine;
+    bool is_whole = statement_finish(s, error);
+    return is_fine ? is_whole : too_large(error);
 }
 
 /* Answers. */
@@ -363,7 +350,7 @@ static struct cJSON *write_group(const struct group *group, const struct by *by)
     for (int i = 0; i < by->count; i++) {
         const struct setting *setting = &setting_table[by->indexes[i]];
         cJSON_AddItemToObjectCS(row, setting->name,
-                                setting_write(setting, &group->settings));
+                                setting_show(setting, &group->settings));
     }
     cJSON_AddItemToObjectCS(row, "n", json_integer(group->counts[DONE]));
     cJSON_AddItemToObjectCS(row, "failed", json_integer(group->counts[FAILED]));

@@ -108,11 +108,9 @@ static bool write_place(const struct asked *asked, const struct place *place,
 static struct cJSON *write_row(struct statement *s, const struct asked *asked)
 {
     const struct series *series = asked->series;
-    const struct varying *varying = &asked->varying;
     struct cJSON *row = cJSON_CreateObject();
     row_integer(row, "job", s, 0);
-    for (int i = 0; i < varying->count; i++)
-        row_setting(row, s, 2 + series->field_count, varying->indexes[i]);
+    varying_write_row(&asked->varying, row, s, 2 + series->field_count);
     row_fields(row, series->fields, series->field_count, s, 2);
     return row;
 }

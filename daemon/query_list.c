@@ -38,9 +38,11 @@ static struct cJSON *write_job(struct statement *s)
 {
     struct cJSON *job = cJSON_CreateObject();
     row_fields(job, fields, FIELD_COUNT, s, 0);
+    struct varying all = {.count = 0};
     for (int i = 0; i < setting_count; i++)
         if (strcmp(setting_table[i].name, "nb_epochs")) /* is there */
-            row_setting(job, s, FIELD_COUNT, i);
+            all.indexes[all.count++] = i;
+    varying_write_row(&all, job, s, FIELD_COUNT);
     return job;
 }
 

@@ -23,8 +23,7 @@ static struct cJSON *write_job(struct statement *s,
     struct cJSON *row = cJSON_CreateObject();
     row_integer(row, "job", s, 0);
     row_text(row, "state", s, 1);
-    for (int i = 0; i < varying->count; i++)
-        row_setting(row, s, 2 + FIELD_COUNT, varying->indexes[i]);
+    varying_write_row(varying, row, s, 2 + FIELD_COUNT);
     row_fields(row, fields, FIELD_COUNT, s, 2);
     return row;
 }

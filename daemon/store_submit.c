@@ -110,6 +110,18 @@ static struct cJSON *write_work(const struct work *work)
     return object;
 }
 
+static struct cJSON *write_dry_job(const struct spec *spec, int64_t position)
+{
+    struct settings settings;
+    struct cJSON *job = cJSON_CreateObject();
+    spec_job(spec, position, &settings);
+    settings_effective(&settings);
+    for (int i = 0; i < setting_count; i++)
+        add(job, setting_table[i].name,
+            setting_show(&setting_table[i], &settings));
+    return job;
+}
+
 /* Of a dry run: what there is no number for is null, the settings are shown. */
 static void write_dry(struct cJSON *result, const struct submission *s)
 {
@@ -121,9 +133,7 @@ static void write_dry(struct cJSON *result, const struct submission *s)
     add(result, "work", write_work(&work));
     struct cJSON *jobs = cJSON_AddArrayToObject(result, "jobs");
     for (int64_t i = 0; i < s->spec->job_count && i < DRY_RUN_JOBS; i++) {
-        struct settings settings;
-        spec_job(s->spec, i, &settings);
-        cJSON_AddItemToArray(jobs, settings_write(&settings));
+        cJSON_AddItemToArray(jobs, write_dry_job(s->spec, i));
     }
 }
 
@@ -167,9 +177,9 @@ static bool has_spec(const struct sweep_row *sweep,
                      const struct submission *submission)
 {
     struct cJSON *spec = cJSON_Parse(sweep->spec);
-    bool is_equal = cJSON_Compare(spec, submission->spec_json, true);
+    bool is_same = submission_is_same(submission, spec);
     cJSON_Delete(spec);
-    return is_equal;
+    return is_same;
 }
 
 static void give_existing(struct submit_operation *o,

@@ -33,17 +33,53 @@ void submission_label(const struct submission *submission,
                       const struct settings *settings, const char *between,
                       char *text, size_t bytes)
 {
+    struct settings effective = *settings;
     size_t used = 0;
+    settings_effective(&effective);
     text[0] = '\0';
     for (int i = 0; i < setting_count && used < bytes; i++) {
         const struct setting *setting = &setting_table[i];
         char value[SETTING_TEXT_BYTES];
-        if (!spec_varies(submission->spec, setting))
+        if (!spec_varies(submission->spec, setting) ||
+            !setting_has_effect(setting, &effective))
             continue;
-        setting_print(setting, settings, value, sizeof value);
+        setting_print(setting, &effective, value, sizeof value);
         used += (size_t)snprintf(text + used, bytes - used, "%s%s=%s",
                                  used ? between : "", setting->name, value);
     }
+}
+
+/* Two specs of the same jobs. */
+
+static bool is_same_job(const struct submission *s, const struct spec *spec,
+                        int64_t position)
+{
+    struct settings ours, theirs;
+    spec_job(s->spec, position, &ours);
+    spec_job(spec, position, &theirs);
+    const struct dataset_shape *shape = submission_shape(s, &ours);
+    if (!shape || strcmp(ours.dataset, theirs.dataset))
+        return false;
+    settings_canonical(&ours, shape);
+    settings_canonical(&theirs, shape);
+    for (int i = 0; i < setting_count; i++)
+        if (!setting_equal(&setting_table[i], &ours, &theirs))
+            return false;
+    return true;
+}
+
+bool submission_is_same(const struct submission *submission,
+                        const struct cJSON *spec_json)
+{
+    struct faults faults;
+    struct spec spec;
+    faults_init(&faults);
+    bool is_same = spec_init(&spec, spec_json, &faults) &&
+                   spec.job_count == submission->spec->job_count;
+    for (int64_t i = 0; is_same && i < spec.job_count; i++)
+        is_same = is_same_job(submission, &spec, i);
+    spec_release(&spec);
+    return is_same;
 }
 
 /* Faults. */
@@ -164,10 +200,10 @@ static void write_notes(struct review *r, struct cJSON *notes)
 {
     note_seeds(r, notes);
     if (r->leaves_rows)
-        note(notes,
-             xprintf("the last %lld training rows are left out, since "
-                     "batch_size %lld does not divide their number",
-                     (long long)r->left, (long long)r->leaving.batch_size));
+        note(notes, xprintf("the last %lld training row%s left out, since "
+                            "batch_size %lld does not divide their number",
+                            (long long)r->left, r->left == 1 ? " is" : "s are",
+                            (long long)r->leaving.batch_size));
 }
 
 void submission_review(const struct submission *submission,

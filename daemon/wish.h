@@ -22,7 +22,7 @@ struct wish {
     /* Of a fresh job: runs from this id on are of its own submission; 0: it is
      * not fresh. */
     int64_t fresh_from;
-    char label[256]; /* of the settings as they were written */
+    char label[256]; /* of the settings as they take effect */
 };
 
 struct found_run {

@@ -178,24 +178,52 @@ static void reset(struct settings *settings, const char *name)
     setting_reset(setting_find(name), settings);
 }
 
+/* Each answer depends on none but settings that always have an effect, or have
+ * one where it matters here: so they may be reset in any order. */
+bool setting_has_effect(const struct setting *setting,
+                        const struct settings *settings)
+{
+    bool is_gait = !strcmp(settings->algorithm, "GAIT");
+    switch (setting->offset) {
+    case offsetof(struct settings, gamma): /* linear units have no kink */
+        return is_gait &&
+               (!settings->linear || settings_is_published(settings));
+    case offsetof(struct settings, gait_form):
+        return is_gait;
+    case offsetof(struct settings, nb_layers):
+        return !settings->tower;
+    case offsetof(struct settings, orthogonal_form):
+        return settings->orthogonal_reg != 0;
+    case offsetof(struct settings, eval_offset):
+        return settings->eval_every != 0;
+    default:
+        return true;
+    }
+}
+
+void settings_effective(struct settings *settings)
+{
+    settings->orthogonal_init = settings_is_orthogonal(settings);
+}
+
+struct cJSON *setting_show(const struct setting *setting,
+                           const struct settings *effective)
+{
+    return setting_has_effect(setting, effective)
+               ? setting_write(setting, effective)
+               : cJSON_CreateNull();
+}
+
 void settings_canonical(struct settings *settings,
                         const struct dataset_shape *shape)
 {
-    if (strcmp(settings->algorithm, "GAIT"))
-        reset(settings, "gait_form");
-    if (strcmp(settings->algorithm, "GAIT") ||
-        (settings->linear && !settings_is_published(settings)))
-        reset(settings, "gamma"); /* linear units have no kink to cross */
-    if (settings->tower)
-        reset(settings, "nb_layers");
+    for (int i = 0; i < SETTING_COUNT; i++)
+        if (!setting_has_effect(&setting_table[i], settings))
+            setting_reset(&setting_table[i], settings);
     if (!strcmp(settings->widths, WIDTHS_INITIAL))
         reset(settings, "widths");
-    if (settings->orthogonal_reg == 0) {
+    if (settings->orthogonal_reg == 0)
         reset(settings, "orthogonal_init");
-        reset(settings, "orthogonal_form");
-    }
-    if (!settings->eval_every)
-        reset(settings, "eval_offset");
     if (settings->train_rows == shape->train_rows - settings->valid_rows)
         reset(settings, "train_rows");
     if (settings->test_rows == shape->test_rows)

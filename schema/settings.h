@@ -200,13 +200,24 @@ int settings_widths(const struct settings *settings, int width,
 void settings_check(const struct settings *settings,
                     const struct dataset_shape *shape, struct faults *faults);
 
+/* Whether the setting has any effect beside the others: not gamma and
+ * gait_form unless GAIT, gamma without kinks in exact form, nb_layers under
+ * tower, orthogonal_form at orthogonal_reg 0, eval_offset at eval_every 0.
+ * The same of settings and of what settings_canonical made of them. */
+bool setting_has_effect(const struct setting *setting,
+                        const struct settings *settings);
+
 /* Resets what has no effect to its default, so that equal trainings look
- * equal: gamma and gait_form unless GAIT, gamma without kinks in exact form,
- * nb_layers under tower, widths that are those of "none", orthogonal_init and
- * orthogonal_form at orthogonal_reg 0, eval_offset at eval_every 0, row counts
- * that are all.  For settings that were checked. */
+ * equal: that, widths that are those of "none", orthogonal_init where weights
+ * start orthogonal anyway, row counts that are all. */
 void settings_canonical(struct settings *settings,
                         const struct dataset_shape *shape);
+
+/* What is to be shown: says of orthogonal_init what becomes of it.  Then
+ * setting_show writes as setting_write does, and null what has no effect. */
+void settings_effective(struct settings *settings);
+struct cJSON *setting_show(const struct setting *setting,
+                           const struct settings *effective);
 
 /* Whether weights start orthogonal: as orthogonal_init says, and always at
  * orthogonal_reg 0, as published. */

@@ -294,6 +294,21 @@ def test_daemon_goes_while_waiting(endless):
 
 # Watching.
 
+def test_settings_without_effect(gaitd, client):
+    """A row of their own, and "-" in it; nothing in CSV."""
+    gaitd.ctl("submit", "--name=mixed", "--nb_epochs=0", "--algorithm=BP,GAIT", "--gamma=0.1,0.5",
+              "--wait")
+    rows = rows_of(gaitd.ctl("results", "mixed", "--by=gamma", "-o", "json"))
+    assert [(row["gamma"], row["n"]) for row in rows] == [(None, 1), (0.1, 1), (0.5, 1)]
+    lines = gaitd.ctl("results", "mixed", "--by=gamma", "-o", "csv").stdout.splitlines()
+    assert [line.split(",")[0] for line in lines] == ["gamma", "", "0.1", "0.5"]
+    table = Terminal(gaitd, "results", "mixed", "--by=gamma", NO_COLOR="1")
+    assert re.search(r"^\s*-\s+1\s", table.read(), re.MULTILINE)
+    assert table.end() == 0
+    job = client.call("show", target="1")["job"]
+    assert (job["gamma"], job["gait_form"], job["orthogonal_init"]) == (None, None, True)
+
+
 def test_watch_to_a_pipe(gaitd, client):
     """A line per event, and an end when all jobs are final."""
     gaitd.ctl("submit", "--name=two", "--nb_epochs=2", "--seed=1,101")
@@ -314,6 +329,10 @@ def test_watch_on_a_terminal(gaitd):
     text = terminal.read()
     assert terminal.end() == 0
     assert "\033[" in text and "100" in text
+    assert "% of 2 jobs" in text
+    terminal = Terminal(gaitd, "submit", "--follow", "--name=one", "--nb_epochs=3", "--seed=501")
+    assert "% of 1 job" in (text := terminal.read()) and "1 jobs" not in text
+    assert terminal.end() == 0
 
 
 def test_no_color(gaitd):

@@ -94,15 +94,15 @@ def test_flags_over_a_file(gaitd):
 def test_points_and_ranges(client):
     answer = client.submit({
         "base": {"nb_epochs": 3},
-        "points": [{"algorithm": "BP"}, {"algorithm": "TP", "learning_rate": 1e-5}],
+        "points": [{"algorithm": "GAIT"}, {"algorithm": "TP", "learning_rate": 1e-5}],
         "axes": {"seed": {"from": 1, "to": 9, "step": 4},
                  "gamma": {"from": 0.5, "to": 1, "steps": 2, "scale": "linear"}}}, dry_run=True)
     assert answer["job_count"] == 12
     assert (answer["sweep_id"], answer["first_job"], answer["submitted_at"]) == (None,) * 3
     assert varying(answer["jobs"], "algorithm", "learning_rate", "seed", "gamma") == [
         (algorithm, rate, seed, gamma)
-        for algorithm, rate in (("BP", 1e-4), ("TP", 1e-5))
-        for seed in (1, 5, 9) for gamma in (0.5, 1)]
+        for algorithm, rate in (("GAIT", 1e-4), ("TP", 1e-5))
+        for seed in (1, 5, 9) for gamma in ((None, None) if algorithm == "TP" else (0.5, 1))]
 
 
 def test_same_name(client):

@@ -31,6 +31,27 @@ static void test_groups(void **state)
     cJSON_Delete(c);
 }
 
+/* Null: a setting without effect on these jobs. */
+static void test_names_leave_out_nulls(void **state)
+{
+    (void)state;
+    struct curves curves = {0};
+    struct cJSON *by = cJSON_Parse("[\"algorithm\",\"gamma\"]");
+    struct cJSON *only = cJSON_Parse("[\"gamma\"]");
+    struct cJSON *bp = cJSON_Parse("{\"algorithm\":\"BP\",\"gamma\":null}");
+    curves_find(&curves, by, bp);
+    curves_find(&curves, only, bp);
+    assert_string_equal(curves.curves[0].name, "BP");
+    assert_string_equal(curves.curves[1].name, "-");
+    char *settings = printed(curves.curves[0].settings);
+    assert_string_equal(settings, "{\"algorithm\":\"BP\",\"gamma\":null}");
+    free(settings);
+    curves_release(&curves);
+    cJSON_Delete(by);
+    cJSON_Delete(only);
+    cJSON_Delete(bp);
+}
+
 static void test_means(void **state)
 {
     (void)state;
@@ -62,6 +83,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_names_leave_out_nulls),
         cmocka_unit_test(test_means),
     };
     return cmocka_run_group_tests_name("client_curves", tests, NULL, NULL);

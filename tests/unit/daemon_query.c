@@ -451,6 +451,118 @@ static void groups_have_mean_spread_and_n(void **state)
     loop_end(loop);
 }
 
+/* Jobs of one run that differ in where they were to run. */
+static void placement_makes_groups_too(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_start();
+    submit(loop, "r1",
+           "{'name': 'placed', 'base': {" BASE ", 'nb_epochs': 3}, 'axes': "
+           "{'device': ['cpu', 'any'], 'seed': [1, 2]}}");
+    store_slot_open(loop->store, 0, "cpu:0", CLASS);
+    run_jobs(loop, 2);
+    loop_sync(loop);
+    loop_open_reader(loop, 10);
+    struct cJSON *a =
+        ask(loop, "results", "{'target': 'placed', 'by': ['device']}", NULL);
+    const double finals[] = {accuracy_at(1, 30), accuracy_at(2, 30)};
+    assert_int_equal(size(a, "rows"), 2);
+    for (int i = 0; i < 2; i++) {
+        const struct cJSON *row = item(a, "rows", i);
+        assert_string_equal(json_text_or(row, "device", ""), i ? "any" : "cpu");
+        assert_int_equal(real(row, "n"), 2);
+        expect_statistics(row, "final_test_accuracy", finals, 2);
+    }
+    cJSON_Delete(a);
+    a = ask(loop, "results", "{'target': 'placed', 'by': []}", NULL);
+    assert_int_equal(real(item(a, "rows", 0), "n"), 2);
+    cJSON_Delete(a);
+    loop_end(loop);
+}
+
+/* Lengths of one training are no evidence of their own: its longest job that
+ * is done stands for it, and what failed behind that is told as well. */
+static void a_training_counts_once(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_start();
+    submit(loop, "r1",
+           "{'name': 'lengths', 'base': {" BASE "}, 'axes': "
+           "{'nb_epochs': [1, 3], 'seed': [1, 2, 9]}}");
+    store_slot_open(loop->store, 0, "cpu:0", CLASS);
+    run_jobs(loop, 6);
+    submit(loop, "r2",
+           "{'name': 'longer', " BASE ", 'seed': 2, "
+           "'nb_epochs': 5}");
+    loop_sync(loop);
+    loop_open_reader(loop, 10);
+    struct cJSON *a =
+        ask(loop, "results", "{'target': '1..7', 'by': []}", NULL);
+    const struct cJSON *row = item(a, "rows", 0);
+    const double finals[] = {accuracy_at(1, 30), accuracy_at(2, 30),
+                             row_at(10).test_accuracy};
+    assert_int_equal(real(row, "n"), 3);
+    assert_int_equal(real(row, "failed"), 1);
+    assert_int_equal(real(row, "unfinished"), 1);
+    expect_statistics(row, "final_test_accuracy", finals, 3);
+    cJSON_Delete(a);
+    a = ask(loop, "results", "{'target': 'lengths', 'by': ['nb_epochs']}",
+            NULL);
+    assert_int_equal(size(a, "rows"), 2);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(real(item(a, "rows", i), "n"), i ? 2 : 3);
+    cJSON_Delete(a);
+    loop_end(loop);
+}
+
+/* BP has no gamma, whatever it was submitted with; at orthogonal_reg 0 it
+ * starts orthogonal. */
+static void only_what_took_effect_is_shown(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_start();
+    submit(loop, "r1",
+           "{'name': 'mixed', 'base': {" BASE ", 'nb_epochs': 3}, 'axes': "
+           "{'algorithm': ['BP', 'GAIT'], 'gamma': [0.001, 0.1], "
+           "'orthogonal_reg': [0, 0.1], 'orthogonal_init': [false]}}");
+    loop_sync(loop);
+    loop_open_reader(loop, 10);
+    static const char *const labels[] = {
+        "algorithm=BP orthogonal_reg=0",
+        "algorithm=GAIT orthogonal_reg=0 gamma=0.1",
+    };
+    assert_string_equal(loop->changes[0].label, labels[0]);
+    assert_string_equal(loop->changes[6].label, labels[1]);
+    struct cJSON *a = ask(loop, "results", "{'target': 'mixed'}", NULL);
+    for (int i = 0; i < 8; i++) {
+        const struct cJSON *row = item(a, "rows", i);
+        if (i < 4)
+            assert_true(is_null(row, "gamma"));
+        else
+            assert_true(real(row, "gamma") == (i < 6 ? 0.001 : 0.1));
+    }
+    cJSON_Delete(a);
+    a = ask(loop, "list", "{'target': 'mixed'}", NULL);
+    for (int i = 0; i < 8; i++) {
+        const struct cJSON *job = item(a, "jobs", i);
+        assert_true(is_null(job, "gait_form") == (i < 4));
+        assert_true(is_null(job, "nb_layers"));
+        assert_true(is_null(job, "orthogonal_form") == (i % 2 == 0));
+        assert_true(json_boolean_or(job, "orthogonal_init", false) ==
+                    (i % 2 == 0));
+    }
+    cJSON_Delete(a);
+    a = ask(loop, "results", "{'target': 'mixed', 'by': ['gamma']}", NULL);
+    assert_int_equal(size(a, "rows"), 3);
+    for (int i = 0; i < 3; i++) /* gamma 0.1 of BP is the same training */
+        assert_int_equal(real(item(a, "rows", i), "unfinished"), 2);
+    assert_true(is_null(item(a, "rows", 0), "gamma"));
+    assert_true(real(item(a, "rows", 1), "gamma") == 0.001);
+    assert_true(real(item(a, "rows", 2), "gamma") == 0.1);
+    cJSON_Delete(a);
+    loop_end(loop);
+}
+
 /* What people read with sqlite3 is what gaitctl prints. */
 static void the_views_agree(void **state)
 {
@@ -524,6 +636,9 @@ int main(void)
         cmocka_unit_test(layers_come_in_pages),
         cmocka_unit_test(results_are_final_and_peak),
         cmocka_unit_test(groups_have_mean_spread_and_n),
+        cmocka_unit_test(placement_makes_groups_too),
+        cmocka_unit_test(a_training_counts_once),
+        cmocka_unit_test(only_what_took_effect_is_shown),
         cmocka_unit_test(the_views_agree),
         cmocka_unit_test(a_long_question_ends),
         cmocka_unit_test(closing_answers_what_waits),

@@ -87,7 +87,7 @@ static void the_same_name_and_spec_is_the_same_sweep(void **state)
                                       "(sweep-1, submitted by ann)");
     a = submit_spec(
         loop, "r3",
-        "{'axes': {'learning_rate': [1e-3, 10e-3], 'seed': [1.0, 101, 201]}, "
+        "{'axes': {'seed': [1.0, 101, 201], 'learning_rate': [1e-3, 10e-3]}, "
         "'base': {'nb_epochs': 2, " BASE "}, 'name': 'x'}");
     assert_non_null(a.result);
     assert_true(json_boolean_or(a.result, "is_existing", false));
@@ -101,6 +101,50 @@ static void the_same_name_and_spec_is_the_same_sweep(void **state)
                                       "(sweep-1, submitted by ann)");
     assert_int_equal(loop->change_count, 6);
     loop_end(loop);
+}
+
+/* However it is written; but jobs have an order. */
+static void specs_of_the_same_jobs_are_the_same(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *stored, *again;
+        bool is_same;
+    } cases[] = {
+        {"{'name': 'x', 'tower': true, 'widths': '16x10'}",
+         "{'name': 'x', 'tower': true, 'widths': '16x10', 'seed': 1}", true},
+        {"{'name': 'x', 'seed': 4}", "{'name': 'x', 'base': {'seed': 4}}",
+         true},
+        {"{'name': 'x', 'axes': {'seed': [1, 2, 3]}}",
+         "{'name': 'x', 'axes': {'seed': {'from': 1, 'to': 3}}}", true},
+        {"{'name': 'x', 'axes': {'seed': [1, 2]}}",
+         "{'name': 'x', 'points': [{'seed': 1}, {'seed': 2}]}", true},
+        {"{'name': 'x', 'train_rows': 600}", "{'name': 'x', 'gamma': 0.5}",
+         true},
+        {"{'name': 'x'}", "{'name': 'x', 'seed': 2}", false},
+        {"{'name': 'x'}", "{'name': 'x', 'threads': 2}", false},
+        {"{'name': 'x'}", "{'name': 'x', 'device': 'cpu'}", false},
+        {"{'name': 'x'}", "{'name': 'x', 'nb_epochs': 99}", false},
+        {"{'name': 'x'}", "{'name': 'x', 'dataset': 'KMNIST'}", false},
+        {"{'name': 'x'}", "{'name': 'x', 'axes': {'seed': [1, 2]}}", false},
+        {"{'name': 'x', 'axes': {'seed': [1, 2]}}",
+         "{'name': 'x', 'axes': {'seed': [2, 1]}}", false},
+        {"{'name': 'x', 'axes': {'seed': [1, 2], 'threads': [1, 2]}}",
+         "{'name': 'x', 'axes': {'threads': [1, 2], 'seed': [1, 2]}}", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct loop *loop = loop_start();
+        submit(loop, "r1", cases[i].stored);
+        struct answer a = submit_spec(loop, "r2", cases[i].again);
+        if (cases[i].is_same != !!a.result)
+            fail_msg("%s and %s", cases[i].stored, cases[i].again);
+        if (a.result)
+            assert_true(json_boolean_or(a.result, "is_existing", false));
+        else
+            assert_int_equal(a.error.code, ERROR_CONFLICT);
+        answer_release(&a);
+        loop_end(loop);
+    }
 }
 
 static const char *fault(const struct answer *a, int index, const char *name)
@@ -172,6 +216,11 @@ static void notes_say_what_is_worth_knowing(void **state)
         note(&a, 0),
         "the last 40 training rows are left out, since batch_size 70 does not "
         "divide their number");
+    answer_release(&a);
+    a = submit_spec(loop, "r1b", "{" BASE ", 'train_rows': 541}");
+    assert_string_equal(note(&a, 0),
+                        "the last 1 training row is left out, since "
+                        "batch_size 60 does not divide their number");
     answer_release(&a);
     a = submit_spec(loop, "r2",
                     "{'base': {'tower': true, 'widths': '16x12x10', "
@@ -494,6 +543,7 @@ int main(void)
         cmocka_unit_test(an_unnamed_sweep_is_named_by_its_id),
         cmocka_unit_test(the_same_request_acts_once),
         cmocka_unit_test(the_same_name_and_spec_is_the_same_sweep),
+        cmocka_unit_test(specs_of_the_same_jobs_are_the_same),
         cmocka_unit_test(faults_are_told_and_nothing_is_stored),
         cmocka_unit_test(at_most_a_page_of_faults),
         cmocka_unit_test(notes_say_what_is_worth_knowing),

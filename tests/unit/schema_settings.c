@@ -374,6 +374,45 @@ static void canonical_forgets_what_has_no_effect(void **state)
     }
 }
 
+static void what_is_shown_is_what_took_effect(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *name, *shown;
+    } cases[] = {
+        {"{'gamma': 0.1}", "gamma", "null"},
+        {"{'gamma': 0.1, 'algorithm': 'GAIT'}", "gamma", "0.1"},
+        {"{'algorithm': 'GAIT', 'linear': true}", "gamma", "null"},
+        {"{'algorithm': 'ITP'}", "gait_form", "null"},
+        {"{'tower': true}", "nb_layers", "null"},
+        {"{'nb_layers': 4}", "nb_layers", "4"},
+        {"{'tower': true}", "widths", "\"none\""},
+        {"{}", "widths", "\"none\""},
+        {"{}", "orthogonal_init", "true"},
+        {"{'orthogonal_reg': 0.1}", "orthogonal_init", "false"},
+        {"{'orthogonal_form': 'full'}", "orthogonal_form", "null"},
+        {"{'orthogonal_reg': 0.1}", "orthogonal_form", "\"offdiagonal\""},
+        {"{'eval_offset': 1}", "eval_offset", "null"},
+        {"{'eval_every': 2}", "eval_offset", "0"},
+    };
+    for (size_t i = 0; i < 2 * COUNT(cases); i++) {
+        struct settings settings;
+        struct faults faults;
+        faults_init(&faults);
+        cJSON *object = json(cases[i / 2].json);
+        settings_read(object, &settings, &faults);
+        if (i % 2) /* as it is stored */
+            settings_canonical(&settings, &shape);
+        settings_effective(&settings);
+        cJSON *shown = setting_show(setting_find(cases[i / 2].name), &settings);
+        char *text = cJSON_PrintUnformatted(shown);
+        assert_string_equal(text, cases[i / 2].shown);
+        free(text);
+        cJSON_Delete(shown);
+        cJSON_Delete(object);
+    }
+}
+
 static void weights_start_as_published(void **state)
 {
     (void)state;
@@ -416,6 +455,7 @@ int main(void)
         cmocka_unit_test(reads_command_line_values),
         cmocka_unit_test(checks_settings_against_the_data),
         cmocka_unit_test(canonical_forgets_what_has_no_effect),
+        cmocka_unit_test(what_is_shown_is_what_took_effect),
         cmocka_unit_test(weights_start_as_published),
         cmocka_unit_test(rows_are_resolved),
     };

@@ -44,7 +44,7 @@ const char *setting_nearest(const char *name)
 
 void setting_unknown(const char *name, struct faults *faults)
 {
-    const char *nearest = setting_nearest(name);
+    const char *nearest = faults_is_full(faults) ? NULL : setting_nearest(name);
     if (nearest)
         faults_add(faults, name, "unknown setting, did you mean \"%s\"?",
                    nearest);

@@ -195,17 +195,16 @@ static void find_file(struct config *config, const struct cJSON *flags,
     }
 }
 
-static void fill_folders(struct config *config, struct faults *faults)
+/* Without a home there are those of the machine. */
+static void fill_folders(struct config *config)
 {
     struct error error;
     char data[PATH_BYTES], folder[PATH_BYTES];
     if (config->dataset_folders)
         return;
     config->dataset_folders = cJSON_CreateArray();
-    if (!path_data(data, &error) ||
-        !path_join(folder, data, "datasets", &error))
-        faults_add(faults, "dataset_folders", "%s", error.text);
-    else
+    if (path_data(data, &error) &&
+        path_join(folder, data, "datasets", &error))
         cJSON_AddItemToArray(config->dataset_folders,
                              cJSON_CreateString(folder));
     cJSON_AddItemToArray(config->dataset_folders,
@@ -250,7 +249,7 @@ static void fill_defaults(struct config *config, const struct cJSON *flags,
                        : path_socket(config->state_dir, config->socket, &error);
     if (!is_good)
         faults_add(faults, "socket", "%s", error.text);
-    fill_folders(config, faults);
+    fill_folders(config);
     fill_datasets(config);
 }
 

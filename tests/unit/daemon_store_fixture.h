@@ -346,10 +346,22 @@ static inline void send_epochs(struct loop *loop, int64_t attempt,
         send_row(loop, attempt, epoch * 10);
 }
 
+/* What `done` says of an attempt: the state of its last epoch's row. */
+static inline void copy_last_hash(const struct loop *loop, int64_t attempt,
+                                  struct ending *ending)
+{
+    for (int i = 0; i < loop->dispatch_count && i < TRACE_MAX; i++)
+        if (loop->dispatches[i].attempt == attempt) {
+            struct history_row row = row_at(loop->dispatches[i].nb_epochs * 10);
+            memcpy(ending->state_hash, row.state_hash, sizeof row.state_hash);
+        }
+}
+
 static inline void end_attempt(struct loop *loop, int64_t attempt,
                                enum outcome outcome, const char *message)
 {
     struct ending ending = {.outcome = outcome};
+    copy_last_hash(loop, attempt, &ending);
     snprintf(ending.message, sizeof ending.message, "%s", message);
     int before = loop->closed_count;
     store_attempt_end(loop->store, attempt, &ending);

@@ -1,5 +1,6 @@
 #include "schema/spec.h"
 
+#include <assert.h>
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,11 +159,10 @@ static void read_axis(struct spec *spec, const cJSON *json,
                       struct faults *faults)
 {
     const struct setting *setting = setting_find(json->string);
-    if (setting && spec->axis_count < SPEC_AXES_MAX) {
+    if (setting) {
+        assert(spec->axis_count < SETTING_COUNT); /* no member twice */
         struct axis *axis = &spec->axes[spec->axis_count];
         spec->axis_count += axis_init(axis, setting, json, faults);
-    } else if (setting) {
-        faults_add(faults, json->string, "more than %d axes", SPEC_AXES_MAX);
     } else {
         setting_unknown(json->string, faults);
     }

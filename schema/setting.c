@@ -300,8 +300,11 @@ static cJSON *number_value(const char *text)
     if (strspn(text, "0123456789+-.eE") != strlen(text) || !text[0])
         return NULL;
     char *end;
+    errno = 0;
     double value = strtod(text, &end);
-    return *end || !isfinite(value) ? NULL : cJSON_CreateNumber(value);
+    bool vanishes = errno == ERANGE && value == 0;
+    return *end || !isfinite(value) || vanishes ? NULL
+                                                : cJSON_CreateNumber(value);
 }
 
 struct cJSON *setting_value(const struct setting *setting, const char *text)

@@ -47,11 +47,12 @@ struct loop {
 
     int dispatch_count, change_count, committed_count, closed_count;
     int stop_count, refused_count, fatal_count;
+    int stuck_count, unstuck_count;
     struct dispatch dispatches[TRACE_MAX];
     struct trace_change changes[TRACE_MAX];
     int64_t committed_attempt[TRACE_MAX], committed_step[TRACE_MAX];
     int64_t closed[TRACE_MAX], stops[TRACE_MAX], refused[TRACE_MAX];
-    struct error refusal, fatal;
+    struct error refusal, stuck, fatal;
 };
 
 struct answer {
@@ -121,6 +122,14 @@ static inline void on_refused(void *user, int64_t attempt,
     loop->refusal = *error;
 }
 
+static inline void on_stuck(void *user, const struct error *error)
+{
+    struct loop *loop = user;
+    if (error)
+        loop->stuck = *error;
+    *(error ? &loop->stuck_count : &loop->unstuck_count) += 1;
+}
+
 static inline void on_fatal(void *user, const struct error *error)
 {
     struct loop *loop = user;
@@ -139,6 +148,7 @@ static inline struct store *loop_open_store(struct loop *loop,
         .on_closed = on_closed,
         .on_stop = on_stop,
         .on_refused = on_refused,
+        .on_stuck = on_stuck,
         .on_fatal = on_fatal,
         .wake = on_wake,
     };

@@ -118,6 +118,33 @@ static void apply_flags(struct config *config, const struct cJSON *flags,
     }
 }
 
+static bool starts_with(const char *text, const char *begin)
+{
+    return strncmp(text, begin, strlen(begin)) == 0;
+}
+
+/* Comments become spaces, so that every byte stays where it was. */
+static void blank_comments(char *text)
+{
+    while (*text) {
+        size_t length = 1;
+        bool is_line = starts_with(text, "//");
+        if (*text == '"') {
+            while (text[length] && text[length] != '"')
+                length += text[length] == '\\' && text[length + 1] ? 2 : 1;
+            length += text[length] == '"';
+        } else if (is_line) {
+            length = strcspn(text, "\n");
+        } else if (starts_with(text, "/*")) {
+            const char *end = strstr(text + 2, "*/");
+            length = end ? (size_t)(end + 2 - text) : strlen(text);
+        }
+        if (is_line || starts_with(text, "/*"))
+            memset(text, ' ', length);
+        text += length;
+    }
+}
+
 /* The whole file as text, NULL with errno. */
 static char *read_text(const char *path, size_t *length)
 {
@@ -126,7 +153,7 @@ static char *read_text(const char *path, size_t *length)
         return NULL;
     char *text = xmalloc(MESSAGE_BYTES_MAX);
     *length = fread(text, 1, MESSAGE_BYTES_MAX - 1, file);
-    int failure = ferror(file) ? EIO : feof(file) ? 0 : EFBIG;
+    int failure = ferror(file) ? errno : feof(file) ? 0 : EFBIG;
     fclose(file);
     text[*length] = '\0';
     if (failure == 0)
@@ -149,15 +176,14 @@ static void apply_file(struct config *config, const char *path,
     }
     struct cJSON *file = NULL;
     if (strlen(text) == length) {
-        cJSON_Minify(text);
-        file = message_parse(text, strlen(text), &error);
+        blank_comments(text);
+        file = message_parse(text, length, &error);
     } else {
         error_set(&error, ERROR_PARSE, "it holds a NUL byte");
     }
     free(text);
     if (!file) {
-        faults_add(faults, "--config", "\"%s\" is not JSON: %s", path,
-                   error.text);
+        faults_add(faults, "--config", "\"%s\": %s", path, error.text);
         return;
     }
     const char *slash = strrchr(path, '/');
@@ -195,17 +221,16 @@ static void find_file(struct config *config, const struct cJSON *flags,
     }
 }
 
-static void fill_folders(struct config *config, struct faults *faults)
+/* Without a home there are those of the machine. */
+static void fill_folders(struct config *config)
 {
     struct error error;
     char data[PATH_BYTES], folder[PATH_BYTES];
     if (config->dataset_folders)
         return;
     config->dataset_folders = cJSON_CreateArray();
-    if (!path_data(data, &error) ||
-        !path_join(folder, data, "datasets", &error))
-        faults_add(faults, "dataset_folders", "%s", error.text);
-    else
+    if (path_data(data, &error) &&
+        path_join(folder, data, "datasets", &error))
         cJSON_AddItemToArray(config->dataset_folders,
                              cJSON_CreateString(folder));
     cJSON_AddItemToArray(config->dataset_folders,
@@ -250,7 +275,7 @@ static void fill_defaults(struct config *config, const struct cJSON *flags,
                        : path_socket(config->state_dir, config->socket, &error);
     if (!is_good)
         faults_add(faults, "socket", "%s", error.text);
-    fill_folders(config, faults);
+    fill_folders(config);
     fill_datasets(config);
 }
 

@@ -233,12 +233,6 @@ void bind_text(struct statement *s, const char *text)
              sqlite3_bind_text(s->handle, ++s->bound, text, -1, SQLITE_STATIC));
 }
 
-void bind_null(struct statement *s)
-{
-    if (s->handle)
-        note(s, sqlite3_bind_null(s->handle, ++s->bound));
-}
-
 bool statement_next(struct statement *s)
 {
     if (s->result != SQLITE_OK)
@@ -362,14 +356,14 @@ void db_undo(struct db *db)
     db->result = result;
 }
 
+int64_t db_written(const struct db *db)
+{
+    return sqlite3_total_changes64(db->handle);
+}
+
 int64_t db_last_id(const struct db *db)
 {
     return sqlite3_last_insert_rowid(db->handle);
-}
-
-int64_t db_changes(const struct db *db)
-{
-    return sqlite3_changes64(db->handle);
 }
 
 int db_wal_pages(const struct db *db)

@@ -54,7 +54,6 @@ void statement_free(struct statement *statement);
 void bind_integer(struct statement *statement, int64_t value);
 void bind_real(struct statement *statement, double value);
 void bind_text(struct statement *statement, const char *text);
-void bind_null(struct statement *statement);
 
 bool statement_next(struct statement *statement); /* there is a row */
 bool statement_finish(struct statement *statement, struct error *error);
@@ -84,8 +83,8 @@ bool db_savepoint(struct db *db, struct error *error);
 bool db_release(struct db *db, struct error *error);
 void db_undo(struct db *db); /* back to the savepoint, and release it */
 
+int64_t db_written(const struct db *db); /* rows, since it was opened */
 int64_t db_last_id(const struct db *db); /* of the last INSERT */
-int64_t db_changes(const struct db *db); /* rows of the last statement */
 
 /* Pages in the WAL that no checkpoint has copied yet, as of the last commit,
  * and the copying: as much as readers allow, waiting for none. */

@@ -1,5 +1,6 @@
 #include "daemon/fleet.h"
 
+#include <assert.h>
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +24,7 @@ struct slot {
     bool is_going; /* once its attempt is closed */
     pid_t pid;
     struct attempt *attempt;
-    struct attempt *next; /* dispatched before the one here was closed */
-    uint64_t idle_since;  /* uv_now */
+    uint64_t idle_since; /* uv_now */
 };
 
 struct fleet {
@@ -252,10 +252,6 @@ static void advance(struct slot *slot)
 {
     struct error error;
     const struct fleet_setup *setup = &slot->fleet->setup;
-    if (!slot->attempt) {
-        slot->attempt = slot->next;
-        slot->next = NULL;
-    }
     struct attempt *attempt = slot->attempt;
     if (!attempt || attempt->is_sent || attempt->is_ended)
         return;
@@ -273,13 +269,10 @@ static void advance(struct slot *slot)
 void fleet_dispatch(struct fleet *fleet, const struct dispatch *dispatch)
 {
     struct slot *slot = &fleet->slots[dispatch->slot];
-    struct attempt *attempt = attempt_new(dispatch);
-    if (slot->attempt)
-        slot->next = attempt;
-    else
-        slot->attempt = attempt;
+    assert(!slot->attempt); /* the store tells of its end first */
+    slot->attempt = attempt_new(dispatch);
     if (fleet->is_stopping)
-        attempt_end(attempt, fleet->setup.store, OUTCOME_stopped, "");
+        attempt_end(slot->attempt, fleet->setup.store, OUTCOME_stopped, "");
     else
         advance(slot);
 }
@@ -309,9 +302,7 @@ void fleet_closed(struct fleet *fleet, int64_t attempt)
     }
     attempt_free(slot->attempt);
     slot->attempt = NULL;
-    advance(slot);
-    if (!slot->attempt)
-        become_idle(slot);
+    become_idle(slot);
     check_quiet(fleet);
 }
 
@@ -354,8 +345,6 @@ void fleet_stop(struct fleet *fleet)
     fleet->is_stopping = true;
     for (int i = 0; i < fleet->setup.slots; i++) {
         struct slot *slot = &fleet->slots[i];
-        if (slot->next)
-            attempt_end(slot->next, fleet->setup.store, OUTCOME_stopped, "");
         if (slot->attempt)
             stop(slot);
         if (slot->process && !slot->is_leaving &&
@@ -391,10 +380,8 @@ void fleet_abandon(struct fleet *fleet)
 
 static void free_slots(struct fleet *fleet)
 {
-    for (int i = 0; i < fleet->setup.slots; i++) {
+    for (int i = 0; i < fleet->setup.slots; i++)
         attempt_free(fleet->slots[i].attempt);
-        attempt_free(fleet->slots[i].next);
-    }
     free(fleet->slots);
 }
 

@@ -82,6 +82,19 @@ static void on_refused(void *user, int64_t attempt, const struct error *error)
     fleet_refused(gaitd->fleet, attempt, error);
 }
 
+static void on_stuck(void *user, const struct error *error)
+{
+    const struct gaitd *gaitd = user;
+    if (error)
+        log_write(&gaitd->log, LOG_warning,
+                  "the database takes nothing, requests are refused and rows "
+                  "wait: %s",
+                  error->text);
+    else
+        log_write(&gaitd->log, LOG_warning,
+                  "the database takes what comes again");
+}
+
 /* Nothing is known of the database any more: a restart finds the truth. */
 static void on_fatal(void *user, const struct error *error)
 {
@@ -252,6 +265,7 @@ static bool open_database(struct gaitd *gaitd, struct error *error)
         .on_closed = on_closed,
         .on_stop = on_stop,
         .on_refused = on_refused,
+        .on_stuck = on_stuck,
         .on_fatal = on_fatal,
         .wake = wake_store,
     };

@@ -242,6 +242,19 @@ void notice_refused(struct notices *notices, int64_t attempt,
     add_error(notices, error, deliver_refused)->refused = attempt;
 }
 
+static void deliver_stuck(struct notice *notice,
+                          const struct store_hooks *hooks)
+{
+    const struct error *error = notice->error;
+    hooks->on_stuck(hooks->user, error->code == ERROR_NONE ? NULL : error);
+}
+
+void notice_stuck(struct notices *notices, const struct error *error)
+{
+    static const struct error none = {.code = ERROR_NONE};
+    add_error(notices, error ? error : &none, deliver_stuck);
+}
+
 static void deliver_fatal(struct notice *notice,
                           const struct store_hooks *hooks)
 {

@@ -70,6 +70,7 @@ struct store {
     struct slot *slots; /* by number */
     int64_t *attempts;  /* of the slots, before this transaction */
     bool is_draining, is_broken;
+    bool is_stuck; /* nothing can be stored at present */
 };
 
 /* Queues it; `bytes` is the size of the whole struct, zeroed. */

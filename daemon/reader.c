@@ -38,11 +38,6 @@ struct reader {
     bool is_closing;
 };
 
-bool reader_has(const char *method)
-{
-    return query_find(method) != NULL;
-}
-
 static void hand_over(struct reader *reader, const struct asked *asked,
                       struct cJSON *result, const struct error *error)
 {

@@ -18,12 +18,9 @@ struct reader *reader_open(const char *path, int threads, double deadline_s,
 void reader_close(struct reader *reader);
 void reader_deliver(struct reader *reader);
 
-/* Whether `method` is a question: list, sweeps, show, history, results,
- * explain, verification, counts (the daemon's own part of status: {"counts",
- * "sweeps"}). */
-bool reader_has(const char *method);
-
-/* Takes `params`.  Replied on the loop's thread. */
+/* `method` is a question: list, sweeps, show, history, results, explain,
+ * verification, counts (the daemon's own part of status: {"counts",
+ * "sweeps"}).  Takes `params`.  Replied on the loop's thread. */
 void reader_ask(struct reader *reader, const char *method, struct cJSON *params,
                 const struct caller *caller, store_reply *reply, void *user);
 

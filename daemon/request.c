@@ -356,13 +356,14 @@ static bool check_request(struct request *request, const char **method,
 {
     struct cJSON *message = request->message;
     const struct cJSON *id = cJSON_GetObjectItemCaseSensitive(message, "id");
+    if (cJSON_IsNumber(id) || cJSON_IsString(id))
+        request->id = id;
     if (strcmp(json_text_or(message, "jsonrpc", ""), "2.0") != 0)
         return error_set(error, ERROR_REQUEST,
                          "not a request: \"jsonrpc\" is not \"2.0\"");
-    if (!cJSON_IsNumber(id) && !cJSON_IsString(id))
+    if (!request->id)
         return error_set(error, ERROR_REQUEST,
                          "not a request: \"id\" is neither a number nor text");
-    request->id = id;
     *method = json_text_or(message, "method", "");
     if (!**method)
         return error_set(error, ERROR_REQUEST,

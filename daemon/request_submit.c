@@ -103,13 +103,15 @@ static bool has_fault(const struct submit *submit, const char *setting)
 static void wish_for(struct submit *submit, const char *name,
                      const char *context)
 {
+    bool is_full = submit->wish_count == WISHES_MAX;
+    if (is_full && has_fault(submit, "dataset"))
+        return;
     for (int i = 0; i < submit->wish_count; i++)
         if (strcmp(submit->wishes[i].name, name) == 0)
             return;
-    if (submit->wish_count == WISHES_MAX) {
-        if (!has_fault(submit, "dataset"))
-            faults_add(&submit->faults, "dataset",
-                       "more than %d data sets in one spec", WISHES_MAX);
+    if (is_full) {
+        faults_add(&submit->faults, "dataset",
+                   "more than %d data sets in one spec", WISHES_MAX);
         return;
     }
     submit->wishes =

@@ -1,8 +1,6 @@
-#define _GNU_SOURCE /* struct ucred */
 #include "daemon/server.h"
 
 #include <cjson/cJSON.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +9,7 @@
 #include <uv.h>
 
 #include "daemon/log.h"
+#include "daemon/peer.h"
 #include "schema/memory.h"
 #include "schema/message.h"
 
@@ -21,6 +20,8 @@ enum {
     QUEUE_BYTES_PAUSE = 1 << 20, /* unread: no further requests are taken */
     QUEUE_BYTES_PUSH = 8 << 20,  /* unread at a push: dropped */
     QUEUE_BYTES_MAX = 64 << 20,  /* unread: dropped */
+    LINGER_BYTES = 64 << 20,     /* of an oversized message, thrown away */
+    LINGER_MS = 10000,
 };
 
 struct connection {
@@ -33,9 +34,14 @@ struct connection {
     int under_way;  /* requests without an answer yet */
     bool is_dirty;  /* in the server's list of things to look at */
     bool is_closed; /* nothing goes in or out any more */
-    bool is_handle_closed;
+    int handles; /* not yet closed */
     bool is_reading;
-    bool is_ended; /* no more will come in: end of file, or a fault */
+    bool is_ended; /* no more is taken: end of file, or a fault */
+    /* The rest of an oversized message is read and thrown away: closed before
+     * that, the peer's write would fail before it has read the answer. */
+    bool is_lingering;
+    size_t thrown_away;
+    uv_timer_t patience;
     char *out;     /* what this turn of the loop has to say */
     size_t out_used, out_capacity;
 };
@@ -50,6 +56,7 @@ struct server {
     int connection_count, connections_max;
     struct caller owner, root;
     bool is_stopping;
+    char waste[READ_BYTES]; /* what lingering connections read */
 };
 
 struct write {
@@ -61,7 +68,7 @@ static void pump(struct connection *connection);
 
 static void free_if_done(struct connection *connection)
 {
-    if (!connection->is_handle_closed || connection->under_way > 0)
+    if (connection->handles > 0 || connection->under_way > 0)
         return;
     inbox_release(&connection->inbox);
     free(connection->out);
@@ -88,7 +95,7 @@ static void on_connection_closed(uv_handle_t *handle)
 {
     struct connection *connection = handle->data;
     struct server *server = connection->server;
-    connection->is_handle_closed = true;
+    connection->handles--;
     free_if_done(connection);
     if (--server->handles == 0)
         free_server(server);
@@ -111,6 +118,7 @@ static void drop(struct connection *connection)
     server->connection_count--;
     server->hooks.on_close(server->hooks.user, connection);
     uv_close((uv_handle_t *)&connection->pipe, on_connection_closed);
+    uv_close((uv_handle_t *)&connection->patience, on_connection_closed);
 }
 
 static void touch(struct connection *connection)
@@ -200,6 +208,13 @@ static bool takes_requests(const struct connection *connection)
            queued(connection) <= QUEUE_BYTES_PAUSE;
 }
 
+static void on_impatience(uv_timer_t *patience)
+{
+    struct connection *connection = patience->data;
+    connection->is_lingering = false;
+    pump(connection);
+}
+
 /* NULL when the message under way is too large: nobody knows where the next
  * one would begin, so the connection ends with the reason. */
 static char *make_room(struct connection *connection, size_t *available)
@@ -208,7 +223,8 @@ static char *make_room(struct connection *connection, size_t *available)
     char *room = inbox_room(&connection->inbox, READ_BYTES, available, &error);
     if (!room) {
         append_error(connection, NULL, &error);
-        connection->is_ended = true;
+        connection->is_ended = connection->is_lingering = true;
+        uv_timer_start(&connection->patience, on_impatience, LINGER_MS, 0);
     }
     return room;
 }
@@ -218,18 +234,36 @@ static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
     (void)suggested;
     struct connection *connection = handle->data;
     size_t available = 0;
-    char *room = make_room(connection, &available);
-    *buffer = uv_buf_init(room, room ? (unsigned)available : 0);
+    char *room = NULL;
+    if (!connection->is_ended)
+        room = make_room(connection, &available);
+    if (!room) {
+        room = connection->server->waste;
+        available = READ_BYTES;
+    }
+    *buffer = uv_buf_init(room, (unsigned)available);
+}
+
+/* Up to its newline, within reason. */
+static void throw_away(struct connection *connection, const char *bytes,
+                       size_t count)
+{
+    connection->thrown_away += count;
+    if (memchr(bytes, '\n', count) || connection->thrown_away > LINGER_BYTES)
+        connection->is_lingering = false;
 }
 
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 {
-    (void)buffer;
     struct connection *connection = stream->data;
-    if (count > 0)
+    if (count > 0 && connection->is_lingering)
+        throw_away(connection, buffer->base, (size_t)count);
+    else if (count > 0)
         inbox_filled(&connection->inbox, (size_t)count);
-    else if (count == UV_EOF || count == UV_ENOBUFS)
+    else if (count == UV_EOF) {
         connection->is_ended = true;
+        connection->is_lingering = false;
+    }
     else if (count < 0)
         drop(connection);
     if (!connection->is_closed)
@@ -248,6 +282,17 @@ static void set_reading(struct connection *connection, bool is_wanted)
         uv_read_stop(stream);
 }
 
+/* A connection that has ended and answered all: it closes, or first says so
+ * and goes on to throw away. */
+static void take_leave(struct connection *connection)
+{
+    int descriptor;
+    if (!connection->is_lingering)
+        drop(connection);
+    else if (uv_fileno((uv_handle_t *)&connection->pipe, &descriptor) == 0)
+        (void)shutdown(descriptor, SHUT_WR); /* a second time does nothing */
+}
+
 /* Takes requests while there is room for them; reads on when all are taken.
  * A connection that has ended closes with its last answer. */
 static void pump(struct connection *connection)
@@ -264,10 +309,11 @@ static void pump(struct connection *connection)
     if (!line && !connection->is_ended)
         make_room(connection, &available); /* the peer may send no more */
     bool is_hungry = takes_requests(connection);
-    set_reading(connection, is_hungry && !connection->is_ended);
+    set_reading(connection, connection->is_lingering ||
+                                (is_hungry && !connection->is_ended));
     if (connection->is_ended && is_hungry && !line &&
         connection->under_way == 0 && queued(connection) == 0)
-        drop(connection);
+        take_leave(connection);
 }
 
 static void on_prepare(uv_prepare_t *prepare)
@@ -287,19 +333,19 @@ static void on_prepare(uv_prepare_t *prepare)
 static const struct caller *peer_of(const struct server *server,
                                     const uv_pipe_t *pipe)
 {
-    struct ucred peer;
-    socklen_t length = sizeof peer;
+    uid_t uid;
+    pid_t pid;
     int descriptor;
     if (uv_fileno((const uv_handle_t *)pipe, &descriptor) != 0 ||
-        getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
+        !peer_find(descriptor, &uid, &pid))
         return NULL;
-    if (peer.uid == server->owner.uid)
+    if (uid == server->owner.uid)
         return &server->owner;
-    if (peer.uid == 0)
+    if (uid == 0)
         return &server->root;
     log_write(server->log, LOG_warning,
-              "turned away a client of user %ld (pid %ld)", (long)peer.uid,
-              (long)peer.pid);
+              "turned away a client of user %ld (pid %ld)", (long)uid,
+              (long)pid);
     return NULL;
 }
 
@@ -324,8 +370,10 @@ static void on_connection(uv_stream_t *listener, int status)
     connection->server = server;
     inbox_init(&connection->inbox);
     uv_pipe_init(listener->loop, &connection->pipe, 0);
-    connection->pipe.data = connection;
-    server->handles++;
+    uv_timer_init(listener->loop, &connection->patience);
+    connection->pipe.data = connection->patience.data = connection;
+    connection->handles = 2;
+    server->handles += 2;
     link_in(server, connection);
     if (uv_accept(listener, (uv_stream_t *)&connection->pipe) != 0) {
         drop(connection);
@@ -347,18 +395,6 @@ static void on_connection(uv_stream_t *listener, int status)
     touch(connection);
 }
 
-static void name_caller(struct caller *caller, uid_t uid)
-{
-    struct passwd entry, *found = NULL;
-    char text[16384];
-    caller->uid = uid;
-    caller->is_operator = true;
-    if (getpwuid_r(uid, &entry, text, sizeof text, &found) == 0 && found)
-        snprintf(caller->name, sizeof caller->name, "%s", found->pw_name);
-    else
-        snprintf(caller->name, sizeof caller->name, "%ld", (long)uid);
-}
-
 static void on_server_handle_closed(uv_handle_t *handle)
 {
     struct server *server = handle->data;
@@ -375,8 +411,8 @@ struct server *server_open(struct uv_loop_s *loop, const struct log *log,
     server->log = log;
     server->hooks = *hooks;
     server->connections_max = connections_max;
-    name_caller(&server->owner, geteuid());
-    name_caller(&server->root, 0);
+    peer_name(&server->owner, geteuid());
+    peer_name(&server->root, 0);
     server->handles = 2;
     server->pipe.data = server->prepare.data = server;
     uv_pipe_init(loop, &server->pipe, 0);

@@ -11,8 +11,10 @@
  *
  * Only root and the daemon's owner are let in.  Limits: 64 requests under way
  * and 1 MiB unread on a connection: nothing more is read from it; 8 MiB
- * unread at a push, or 64 MiB at any time: it is dropped.  All that is
- * written within one turn of the loop leaves in one write.
+ * unread at a push, or 64 MiB at any time: it is dropped.  After an oversized
+ * message it closes, once the rest of that has been read and thrown away (64
+ * MiB or 10 s of it).  All that is written within one turn of the loop leaves
+ * in one write.
  */
 #ifndef DAEMON_SERVER_H
 #define DAEMON_SERVER_H

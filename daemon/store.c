@@ -186,22 +186,35 @@ static double wall_clock(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* `error`: why not; NULL: something was. */
+static void note_stored(struct store *store, const struct error *error)
+{
+    if (store->is_stuck != (error != NULL))
+        notice_stuck(&store->said, error);
+    store->is_stuck = error != NULL;
+}
+
 static void commit_batch(struct store *store, struct operations *batch)
 {
     struct error error = {0};
     int slot_count = store->slot_count;
+    int64_t written = db_written(store->db);
     store->now = wall_clock();
     remember_slots(store);
     if (run_all(store, batch, &error)) {
+        if (db_written(store->db) > written)
+            note_stored(store, NULL);
         operations_free(batch);
     } else {
         notices_release(&store->said);
         db_rollback(store->db);
         restore_slots(store, slot_count);
-        if (db_trouble(store->db) == DB_LATER)
+        if (db_trouble(store->db) == DB_LATER) {
+            note_stored(store, &error);
             postpone(store, batch, &error);
-        else
+        } else {
             break_down(store, &error);
+        }
         operations_free(batch);
     }
     hand_over(store);

@@ -64,6 +64,9 @@ struct store_hooks {
     void (*on_stop)(void *user, int64_t attempt);
     /* A row did not fit what is stored; end the attempt with this outcome. */
     void (*on_refused)(void *user, int64_t attempt, const struct error *error);
+    /* Nothing can be stored at present (disk full, database locked), and why;
+     * NULL: it can again.  Once each. */
+    void (*on_stuck)(void *user, const struct error *error);
     void (*on_fatal)(void *user, const struct error *error);
     /* On the store's thread: have store_deliver called soon. */
     void (*wake)(void *user);

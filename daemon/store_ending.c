@@ -143,14 +143,42 @@ static void correct(struct store *store, int64_t attempt, struct ending *ending)
     snprintf(ending->message, sizeof ending->message, "%s", slot->refusal.text);
 }
 
+/* A worker that is done says in which state; the row of that epoch, if it is
+ * stored, must say the same. */
+static bool check_done(struct store *store, int64_t job, struct ending *ending,
+                       struct error *error)
+{
+    struct statement *s = db_sql(
+        store->db, "SELECT h.state_hash, h.step FROM job j "
+                   "JOIN run r ON r.id = j.run_id "
+                   "JOIN history h ON h.run_id = r.id AND "
+                   "h.step = j.nb_epochs * r.steps_per_epoch WHERE j.id = ?");
+    bind_integer(s, job);
+    while (statement_next(s)) {
+        const char *stored = column_text(s, 0);
+        if (strcmp(stored, ending->state_hash) == 0)
+            continue;
+        ending->outcome = OUTCOME_nondeterministic;
+        snprintf(ending->message, sizeof ending->message,
+                 "nondeterministic: done at step %lld with state_hash %.32s, "
+                 "but its row has %.32s",
+                 (long long)column_integer(s, 1), ending->state_hash, stored);
+    }
+    return statement_finish(s, error);
+}
+
 static bool run_ending(struct store *store, struct operation *operation,
                        struct error *error)
 {
     struct ending_operation *o = (struct ending_operation *)operation;
     int64_t job = 0;
     correct(store, o->attempt, &o->ending);
-    if (!find_job(store, o->attempt, &job, error) ||
-        (job && !end(store, o->attempt, job, &o->ending, error)))
+    if (!find_job(store, o->attempt, &job, error))
+        return false;
+    if (job && o->ending.outcome == OUTCOME_done &&
+        !check_done(store, job, &o->ending, error))
+        return false;
+    if (job && !end(store, o->attempt, job, &o->ending, error))
         return false;
     store_slots_free(store, o->attempt);
     notice_closed(&store->said, o->attempt);

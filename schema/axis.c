@@ -41,7 +41,7 @@ static void check_members(const struct axis *axis, const cJSON *json,
             continue;
         struct nearest nearest;
         nearest_init(&nearest, member->string);
-        for (int i = 0; i < RANGE_MEMBER_COUNT; i++)
+        for (int i = 0; i < RANGE_MEMBER_COUNT && !faults_is_full(faults); i++)
             nearest_try(&nearest, range_members[i]);
         if (nearest.word)
             faults_add_member(faults, axis->setting->name, member->string,

@@ -28,7 +28,9 @@ static void place(char *where, size_t bytes, const char *context,
 static void add(struct faults *faults, const char *setting, const char *member,
                 const char *format, va_list arguments)
 {
-    if (faults->count++ >= FAULTS_MAX)
+    bool is_kept = !faults_is_full(faults);
+    faults->count++;
+    if (!is_kept)
         return;
     struct fault *fault = &faults->fault[faults->count - 1];
     place(fault->where, sizeof fault->where, faults->context, setting, member);
@@ -52,6 +54,11 @@ void faults_add_member(struct faults *faults, const char *setting,
     va_start(arguments, format);
     add(faults, setting, member, format, arguments);
     va_end(arguments);
+}
+
+bool faults_is_full(const struct faults *faults)
+{
+    return faults->count >= FAULTS_MAX;
 }
 
 struct cJSON *faults_write(const struct faults *faults)

@@ -41,6 +41,9 @@ void faults_add_member(struct faults *faults, const char *setting,
                        const char *member, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* Whether another one would be counted only: no need to look for its words. */
+bool faults_is_full(const struct faults *faults);
+
 /* An array of {where, setting, text} (the caller's), for error data. */
 struct cJSON *faults_write(const struct faults *faults);
 

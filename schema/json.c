@@ -233,16 +233,6 @@ bool json_get_real(const struct cJSON *object, const char *name, double *value,
     return true;
 }
 
-bool json_get_boolean(const struct cJSON *object, const char *name, bool *value,
-                      struct error *error)
-{
-    const cJSON *item = member(object, name);
-    if (!cJSON_IsBool(item))
-        return mistyped(object, name, "true or false", error);
-    *value = cJSON_IsTrue(item);
-    return true;
-}
-
 const char *json_text_or(const struct cJSON *object, const char *name,
                          const char *otherwise)
 {

@@ -40,8 +40,6 @@ bool json_get_integer(const struct cJSON *object, const char *name,
                       int64_t *value, struct error *error);
 bool json_get_real(const struct cJSON *object, const char *name, double *value,
                    struct error *error); /* null reads as NaN */
-bool json_get_boolean(const struct cJSON *object, const char *name, bool *value,
-                      struct error *error);
 const char *json_text_or(const struct cJSON *object, const char *name,
                          const char *otherwise);
 int64_t json_integer_or(const struct cJSON *object, const char *name,

@@ -94,7 +94,7 @@ struct cJSON *message_parse(const char *text, size_t length,
         return NULL;
     }
     if (!cJSON_IsObject(message))
-        error_set(error, ERROR_PARSE, "a message must be a JSON object");
+        error_set(error, ERROR_REQUEST, "a message must be a JSON object");
     else if (check(message, error))
         return message;
     cJSON_Delete(message);

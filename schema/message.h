@@ -25,7 +25,8 @@ enum {
 /* Parses one message strictly: at most MESSAGE_BYTES_MAX with its newline,
  * JSON within the limits of syntax.h, an object, nothing after it, no member
  * twice anywhere, finite numbers.  NULL with a sentence on failure (bytes are
- * counted from 1).  The result is the caller's (cJSON_Delete). */
+ * counted from 1): ERROR_PARSE, ERROR_REQUEST for JSON that is no object,
+ * ERROR_TOO_LARGE, ERROR_MEMORY.  The result is the caller's (cJSON_Delete). */
 struct cJSON *message_parse(const char *text, size_t length,
                             struct error *error);
 

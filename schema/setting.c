@@ -44,7 +44,7 @@ const char *setting_nearest(const char *name)
 
 void setting_unknown(const char *name, struct faults *faults)
 {
-    const char *nearest = setting_nearest(name);
+    const char *nearest = faults_is_full(faults) ? NULL : setting_nearest(name);
     if (nearest)
         faults_add(faults, name, "unknown setting, did you mean \"%s\"?",
                    nearest);
@@ -300,8 +300,11 @@ static cJSON *number_value(const char *text)
     if (strspn(text, "0123456789+-.eE") != strlen(text) || !text[0])
         return NULL;
     char *end;
+    errno = 0;
     double value = strtod(text, &end);
-    return *end || !isfinite(value) ? NULL : cJSON_CreateNumber(value);
+    bool vanishes = errno == ERANGE && value == 0;
+    return *end || !isfinite(value) || vanishes ? NULL
+                                                : cJSON_CreateNumber(value);
 }
 
 struct cJSON *setting_value(const struct setting *setting, const char *text)

@@ -1,5 +1,6 @@
 #include "schema/spec.h"
 
+#include <assert.h>
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,8 +87,7 @@ static void read_name(struct spec *spec, const cJSON *json,
         snprintf(spec->name, sizeof spec->name, "%s", json->valuestring);
 }
 
-/* A member that the top of a spec does not have. */
-static void unknown(const char *name, bool in_sweep, struct faults *faults)
+static const char *nearest_to(const char *name, bool in_sweep)
 {
     struct nearest nearest;
     nearest_init(&nearest, name);
@@ -95,13 +95,21 @@ static void unknown(const char *name, bool in_sweep, struct faults *faults)
         nearest_try(&nearest, spec_members[i]);
     for (int i = 0; i < SETTING_COUNT && !in_sweep; i++)
         nearest_try(&nearest, setting_table[i].name);
+    return nearest.word;
+}
+
+/* A member that the top of a spec does not have. */
+static void unknown(const char *name, bool in_sweep, struct faults *faults)
+{
+    const char *nearest =
+        faults_is_full(faults) ? NULL : nearest_to(name, in_sweep);
     const char *noun = in_sweep ? "member" : "setting";
     if (setting_find(name))
         faults_add(faults, name,
                    "a sweep's settings are in \"base\": move it there");
-    else if (nearest.word)
+    else if (nearest)
         faults_add(faults, name, "unknown %s, did you mean \"%s\"?", noun,
-                   nearest.word);
+                   nearest);
     else if (in_sweep)
         faults_add(faults, name,
                    "unknown member: a sweep has name, base, points, axes");
@@ -151,11 +159,10 @@ static void read_axis(struct spec *spec, const cJSON *json,
                       struct faults *faults)
 {
     const struct setting *setting = setting_find(json->string);
-    if (setting && spec->axis_count < SPEC_AXES_MAX) {
+    if (setting) {
+        assert(spec->axis_count < SETTING_COUNT); /* no member twice */
         struct axis *axis = &spec->axes[spec->axis_count];
         spec->axis_count += axis_init(axis, setting, json, faults);
-    } else if (setting) {
-        faults_add(faults, json->string, "more than %d axes", SPEC_AXES_MAX);
     } else {
         setting_unknown(json->string, faults);
     }

@@ -29,7 +29,6 @@
 enum {
     SPEC_NAME_BYTES = 128,   /* of a sweep's name, with its NUL */
     SPEC_JOBS_MAX = 1000000, /* of one sweep */
-    SPEC_AXES_MAX = 32,
 };
 
 struct spec {
@@ -38,12 +37,12 @@ struct spec {
     int point_count;       /* 0: no points */
     struct cJSON **points; /* objects of checked settings */
     int axis_count;
-    struct axis axes[SPEC_AXES_MAX];
+    struct axis axes[SETTING_COUNT]; /* one of each at most */
     int64_t job_count;
     bool varies[SETTING_COUNT]; /* see spec_varies */
 };
 
-/* Parses and checks `object`; false with at least one fault in `faults`.  The
+/* Parses and checks `object`, which has no member twice; false with at least one fault in `faults`.  The
  * spec is the caller's to release in either case; `object` is not kept. */
 bool spec_init(struct spec *spec, const struct cJSON *object,
                struct faults *faults);

@@ -1,5 +1,6 @@
 #include "schema/syntax.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "schema/utf8.h"
@@ -51,6 +52,16 @@ static size_t skip_digits(struct syntax *s)
     return s->at - start;
 }
 
+/* Whether a number that is not 0 would be read as 0. */
+static bool vanishes(const char *number, size_t length)
+{
+    char text[NUMBER_BYTES_MAX + 1] = "";
+    memcpy(text, number, length);
+    size_t mantissa = strcspn(text, "eE");
+    return text[mantissa] && strcspn(text, "123456789") < mantissa &&
+           strtod(text, NULL) == 0;
+}
+
 static bool number(struct syntax *s)
 {
     size_t start = s->at;
@@ -69,6 +80,10 @@ static bool number(struct syntax *s)
         return error_set(s->error, ERROR_PARSE,
                          "the number at byte %zu has over %d characters",
                          start + 1, NUMBER_BYTES_MAX);
+    if (vanishes(s->text + start, s->at - start))
+        return error_set(s->error, ERROR_PARSE,
+                         "the number at byte %zu is below 4.9e-324 and not 0",
+                         start + 1);
     return true;
 }
 

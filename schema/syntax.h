@@ -3,7 +3,8 @@
  * One pass, without recursion or allocation, before any parser builds a tree:
  * a hostile text costs its own length and no more.  Refused beyond the
  * grammar: invalid UTF-8, NUL and its escape, lone surrogates, numbers of more
- * than 60 characters, a byte order mark.
+ * than 60 characters or so small that they would be read as 0, a byte order
+ * mark.
  */
 #ifndef SCHEMA_SYNTAX_H
 #define SCHEMA_SYNTAX_H

@@ -35,8 +35,13 @@ class Demo:
         write_idx_set(folder / "data" / "gaitd" / "datasets" / "MNIST", 600, 100)
         (folder / "spec.json").write_text(json.dumps(spec))
         (folder / "tmp").mkdir()
+        # The user's own configuration, which must have no part in it.
+        (folder / "config" / "gaitd").mkdir(parents=True)
+        (folder / "config" / "gaitd" / "gaitd.json").write_text(
+            json.dumps({"cpu_slots": 0, "run_dir": "/proc/nowhere"}))
         self.environment = {**os.environ, "BUILD": str(build), "TMPDIR": str(folder / "tmp"),
-                            "XDG_DATA_HOME": str(folder / "data"), "LANG": "C.UTF-8"}
+                            "XDG_DATA_HOME": str(folder / "data"),
+                            "XDG_CONFIG_HOME": str(folder / "config"), "LANG": "C.UTF-8"}
 
     @contextlib.contextmanager
     def started(self):

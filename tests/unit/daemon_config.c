@@ -99,6 +99,23 @@ static void defaults_follow_home(void **state)
     config_release(&config);
 }
 
+/* As systemd and cron start it. */
+static void without_a_home_flags_are_enough(void **state)
+{
+    (void)state;
+    struct config config;
+    struct faults faults;
+    unsetenv("HOME");
+    assert_true(READ(&config, &faults, "--state-dir", "/s", "--cache-dir", "/c",
+                     "--socket", "/r/gaitd.sock"));
+    assert_int_equal(cJSON_GetArraySize(config.dataset_folders), 2);
+    assert_string_equal(
+        cJSON_GetArrayItem(config.dataset_folders, 0)->valuestring,
+        "/usr/local/share/datasets");
+    config_release(&config);
+    setenv("HOME", folder, 1);
+}
+
 static void flags_outweigh_the_file(void **state)
 {
     (void)state;
@@ -202,11 +219,18 @@ static void bad_files_are_told(void **state)
     assert_fault(&faults, 0, "--config",
                  "cannot read \"/nowhere/c.json\": No such file or directory");
     config_release(&config);
-    const char *path = write_file("{\"cpu_slots\": 1} trailing");
-    snprintf(expected, sizeof expected, "\"%s\" is not JSON: ", path);
+    snprintf(expected, sizeof expected, "cannot read \"%s\": Is a directory",
+             folder);
+    assert_false(READ(&config, &faults, "--config", folder));
+    assert_fault(&faults, 0, "--config", expected);
+    config_release(&config);
+    const char *path = write_file("// \"one\n{\"cpu_slots\": /* two */ 1, "
+                                  "\"socket\": \"/\\\"//\"} trailing");
+    snprintf(expected, sizeof expected,
+             "\"%s\": not JSON: unexpected text at byte 55", path);
     assert_false(READ(&config, &faults, "--config", path));
     assert_int_equal(faults.count, 1);
-    assert_memory_equal(faults.fault[0].text, expected, strlen(expected));
+    assert_fault(&faults, 0, "--config", expected);
     config_release(&config);
     assert_false(READ(&config, &faults, "--config",
                       write_file("{\"worker\": \"/w\","
@@ -262,6 +286,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_follow_home),
+        cmocka_unit_test(without_a_home_flags_are_enough),
         cmocka_unit_test(flags_outweigh_the_file),
         cmocka_unit_test(relative_flags_become_absolute),
         cmocka_unit_test(the_environment_names_the_socket),

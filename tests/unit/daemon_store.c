@@ -261,14 +261,19 @@ static void a_full_disk_loses_no_rows(void **state)
     assert_null(a.result);
     assert_int_equal(loop->committed_count, 1);
     assert_int_equal(loop->closed_count, 0);
+    assert_int_equal(loop->stuck_count, 1); /* however often it fails */
+    assert_int_equal(loop->unstuck_count, 0);
+    assert_non_null(strstr(loop->stuck.text, "database or disk is full"));
     write_failure = 0;
     WAIT_FOR(loop, loop->closed_count == 1); /* by itself, after a while */
+    assert_int_equal(loop->unstuck_count, 1);
     assert_int_equal(loop->committed_count, 2);
     assert_int_equal(loop->committed_step[1], 10);
     assert_int_equal(loop->fatal_count, 0);
     assert_int_equal(loop->dispatch_count, 2);
     assert_int_equal(last_dispatch(loop)->step, 10);
     assert_int_equal(submit(loop, "r2", "{'seed': 7, " BASE "}"), 2);
+    assert_int_equal(loop->stuck_count, 1);
     loop_end(loop);
 }
 

@@ -118,6 +118,24 @@ static void a_different_row_is_refused(void **state)
                            "was 0000000000000000000000000000000a");
 }
 
+static void done_in_another_state_is_refused(void **state)
+{
+    (void)state;
+    struct loop *loop = start_job();
+    struct history_row row = row_at(20);
+    struct ending ending = {.outcome = OUTCOME_done, .step = 30};
+    memcpy(ending.state_hash, row.state_hash, sizeof row.state_hash);
+    send_epochs(loop, attempt_of(loop), -1, 3);
+    store_attempt_end(loop->store, attempt_of(loop), &ending);
+    WAIT_FOR(loop, loop->closed_count == 1);
+    assert_int_equal(last_change(loop)->to, JOB_failed);
+    assert_string_equal(last_change(loop)->reason,
+                        "nondeterministic: done at step 30 with state_hash "
+                        "00000000000000000000000000000014, but its row has "
+                        "0000000000000000000000000000001e");
+    loop_end(loop);
+}
+
 static void gaps_are_refused(void **state)
 {
     (void)state;
@@ -381,6 +399,7 @@ int main(void)
         cmocka_unit_test(rows_are_acknowledged_after_their_commit),
         cmocka_unit_test(an_equal_row_is_acknowledged_again),
         cmocka_unit_test(a_different_row_is_refused),
+        cmocka_unit_test(done_in_another_state_is_refused),
         cmocka_unit_test(gaps_are_refused),
         cmocka_unit_test(numbers_must_be_finite),
         cmocka_unit_test(valid_rows_have_metrics),

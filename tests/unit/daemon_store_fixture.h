@@ -47,11 +47,12 @@ struct loop {
 
     int dispatch_count, change_count, committed_count, closed_count;
     int stop_count, refused_count, fatal_count;
+    int stuck_count, unstuck_count;
     struct dispatch dispatches[TRACE_MAX];
     struct trace_change changes[TRACE_MAX];
     int64_t committed_attempt[TRACE_MAX], committed_step[TRACE_MAX];
     int64_t closed[TRACE_MAX], stops[TRACE_MAX], refused[TRACE_MAX];
-    struct error refusal, fatal;
+    struct error refusal, stuck, fatal;
 };
 
 struct answer {
@@ -121,6 +122,14 @@ static inline void on_refused(void *user, int64_t attempt,
     loop->refusal = *error;
 }
 
+static inline void on_stuck(void *user, const struct error *error)
+{
+    struct loop *loop = user;
+    if (error)
+        loop->stuck = *error;
+    *(error ? &loop->stuck_count : &loop->unstuck_count) += 1;
+}
+
 static inline void on_fatal(void *user, const struct error *error)
 {
     struct loop *loop = user;
@@ -139,6 +148,7 @@ static inline struct store *loop_open_store(struct loop *loop,
         .on_closed = on_closed,
         .on_stop = on_stop,
         .on_refused = on_refused,
+        .on_stuck = on_stuck,
         .on_fatal = on_fatal,
         .wake = on_wake,
     };
@@ -346,10 +356,22 @@ static inline void send_epochs(struct loop *loop, int64_t attempt,
         send_row(loop, attempt, epoch * 10);
 }
 
+/* What `done` says of an attempt: the state of its last epoch's row. */
+static inline void copy_last_hash(const struct loop *loop, int64_t attempt,
+                                  struct ending *ending)
+{
+    for (int i = 0; i < loop->dispatch_count && i < TRACE_MAX; i++)
+        if (loop->dispatches[i].attempt == attempt) {
+            struct history_row row = row_at(loop->dispatches[i].nb_epochs * 10);
+            memcpy(ending->state_hash, row.state_hash, sizeof row.state_hash);
+        }
+}
+
 static inline void end_attempt(struct loop *loop, int64_t attempt,
                                enum outcome outcome, const char *message)
 {
     struct ending ending = {.outcome = outcome};
+    copy_last_hash(loop, attempt, &ending);
     snprintf(ending.message, sizeof ending.message, "%s", message);
     int before = loop->closed_count;
     store_attempt_end(loop->store, attempt, &ending);

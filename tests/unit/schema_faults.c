@@ -1,5 +1,7 @@
 #include "schema_fixture.h"
 
+#include "schema/spec.h"
+
 static void places_are_spelled_out(void **state)
 {
     (void)state;
@@ -39,6 +41,31 @@ static void too_many_are_counted(void **state)
     cJSON_Delete(list);
 }
 
+/* Nobody reads the words of what is only counted, and looking for them takes
+ * seconds in a spec of megabytes. */
+static void a_full_list_takes_no_more_words(void **state)
+{
+    (void)state;
+    enum { COUNT = FAULTS_MAX + 3 };
+    struct faults faults;
+    struct spec spec;
+    cJSON *object = cJSON_CreateObject();
+    for (int i = 0; i < COUNT; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "learning_rat%d", i);
+        cJSON_AddNumberToObject(object, name, 1);
+    }
+    faults_init(&faults);
+    assert_false(faults_is_full(&faults));
+    assert_false(spec_init(&spec, object, &faults));
+    assert_true(faults_is_full(&faults));
+    assert_int_equal(faults.count, COUNT);
+    assert_string_equal(faults.fault[FAULTS_MAX - 1].text,
+                        "unknown setting, did you mean \"learning_rate\"?");
+    spec_release(&spec);
+    cJSON_Delete(object);
+}
+
 static void long_texts_are_cut(void **state)
 {
     (void)state;
@@ -60,6 +87,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(places_are_spelled_out),
         cmocka_unit_test(too_many_are_counted),
+        cmocka_unit_test(a_full_list_takes_no_more_words),
         cmocka_unit_test(long_texts_are_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

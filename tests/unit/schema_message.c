@@ -64,15 +64,15 @@ static void refuses_what_is_no_message(void **state)
         {"{\"a\": \"\xed\xa0\x80\"}", "not UTF-8 at byte 8"},
         {"{\"a\": \"\xf4\x90\x80\x80\"}", "not UTF-8 at byte 8"},
         {"{\"a\": \"\xf5\x80\x80\x80\"}", "not UTF-8 at byte 8"},
-        {"[1]", "a message must be a JSON object"},
-        {"\"text\"", "a message must be a JSON object"},
-        {"12", "a message must be a JSON object"},
-        {"null", "a message must be a JSON object"},
         {"{\"seed\": 1, \"seed\": 2}", "member \"seed\" twice"},
         {"{\"a\": [{\"b\": {\"c\": 1, \"c\": 1}}]}", "member \"c\" twice"},
         {"{\"a\": 1, \"\\u0061\": 2}", "member \"a\" twice"},
         {"{\"a\": 1e999}", "a number over 1.8e308"},
         {"{\"a\": [-1e999]}", "a number over 1.8e308"},
+        {"{\"a\": 1e-400}",
+         "the number at byte 7 is below 4.9e-324 and not 0"},
+        {"{\"a\": -0.05E-400}",
+         "the number at byte 7 is below 4.9e-324 and not 0"},
         {"{\"a\": 0.12345678901234567890123456789012345678901234567890123456"
          "7890}",
          "the number at byte 7 has over 60 characters"},
@@ -80,6 +80,15 @@ static void refuses_what_is_no_message(void **state)
     for (size_t i = 0; i < COUNT(cases); i++)
         assert_refused(cases[i].text, strlen(cases[i].text), ERROR_PARSE,
                        cases[i].sentence);
+}
+
+static void refuses_what_is_no_object(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {"[1]", "\"text\"", "12", "null"};
+    for (size_t i = 0; i < COUNT(cases); i++)
+        assert_refused(cases[i], strlen(cases[i]), ERROR_REQUEST,
+                       "a message must be a JSON object");
 }
 
 static void refuses_nul(void **state)
@@ -288,6 +297,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_what_is_no_message),
+        cmocka_unit_test(refuses_what_is_no_object),
         cmocka_unit_test(refuses_nul),
         cmocka_unit_test(limits_depth),
         cmocka_unit_test(limits_size),

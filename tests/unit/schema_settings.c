@@ -229,6 +229,8 @@ static void reads_command_line_values(void **state)
         {"learning_rate", ".5", "0.5"},
         {"learning_rate", "fast", "\"fast\""},
         {"learning_rate", "1e999", "\"1e999\""},
+        {"learning_rate", "1e-400", "\"1e-400\""},
+        {"learning_rate", "0e-400", "0"},
         {"learning_rate", "nan", "\"nan\""},
         {"learning_rate", "0x10", "\"0x10\""},
         {"learning_rate", "1-2", "\"1-2\""},

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/deadline.h"
 #include "client/text.h"
 
 enum {

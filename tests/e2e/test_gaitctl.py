@@ -8,6 +8,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import time
 
@@ -252,6 +253,44 @@ def test_wait_timeout(endless):
     done = endless.ctl("wait", "endless", "--timeout", "0.2", status=124)
     assert time.monotonic() - before >= 0.2
     assert done.stdout == ""
+
+
+@pytest.fixture
+def stuck(gaitd):
+    """A daemon that takes what it is sent and does not answer."""
+    gaitd.process.send_signal(signal.SIGSTOP)
+    yield gaitd
+    gaitd.process.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("arguments, talk", [
+    (["submit", "--seed=7"], "the sweep may be stored or not: "),
+    (["submit", "--seed=7", "--wait"], "the sweep may be stored or not: "),
+    (["submit", "--seed=7", "--dry-run"], ""),
+    (["submit", "-", "--follow"], "the sweep may be stored or not: "),
+    (["wait", "nobody"], '"nobody": '),
+    (["watch", "nobody"], '"nobody": '),
+    (["shutdown"], ""),
+], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_timeout_of_an_answer(stuck, arguments, talk):
+    # More than a socket's buffers hold.
+    spec = json.dumps({"base": {}, "points": [{"seed": seed} for seed in range(100000)]})
+    done = stuck.ctl(*arguments, "--timeout", "0.2", status=124, timeout_s=20, input=spec)
+    assert done.stdout == ""
+    assert done.stderr == f"gaitctl: {talk}gaitd has not answered after 0.2 s\n"
+
+
+def test_timeout_of_connecting(stuck):
+    """Those who gave up stay in the queue of a daemon that is stuck."""
+    while True:
+        with socket.socket(socket.AF_UNIX) as attempt:
+            attempt.setblocking(False)
+            try:
+                attempt.connect(str(stuck.socket))
+            except BlockingIOError:
+                break
+    done = stuck.ctl("shutdown", "--timeout", "0.2", status=124, timeout_s=20)
+    assert done.stderr == "gaitctl: gaitd has not answered after 0.2 s\n"
 
 
 def test_cancel(endless, client):

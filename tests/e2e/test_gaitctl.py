@@ -128,6 +128,37 @@ def test_statistics(trained):
         assert group["final_test_accuracy_sd"] == pytest.approx(deviation, rel=1e-9, abs=1e-12)
 
 
+def test_limit(trained):
+    """Of rows, and of groups."""
+    for command in (["list", "four"], ["results", "four"], ["history", "four"],
+                    ["results", "four", "--by", "algorithm,seed"]):
+        rows = rows_of(trained.ctl(*command, "-o", "json"))
+        assert len(rows) >= 4
+        for limit in (1, 3):
+            assert rows_of(trained.ctl(*command, "-n", limit, "-o", "json")) == rows[:limit]
+        assert rows_of(trained.ctl(*command, "-n", 0, "-o", "json")) == rows
+
+
+def test_columns_of_later_pages(gaitd, client):
+    """What only a later page holds has its column from the first row on."""
+    client.submit({
+        "name": "pages", "base": {**TINY, "batch_size": 10},
+        "points": [{}, {"valid_rows": 10},
+                   {"learning_rate": 1e6, "orthogonal_reg": 1000, "algorithm": "TP",
+                    "nb_epochs": 30}],
+        "axes": {"gamma": {"from": 0.1, "to": 0.9, "steps": 1100, "scale": "linear"}}})
+    client.await_final("pages")
+    for command, headings in (("results", ["final valid accuracy %", "diverged in epoch"]),
+                              ("history", ["valid accuracy %", "valid loss"])):
+        heading, first, *_ = gaitd.ctl(command, "pages").stdout.splitlines()
+        for text in headings:
+            assert text in heading
+        assert len(first) == len(heading)
+        as_csv = gaitd.ctl(command, "pages", "-o", "csv").stdout.splitlines()
+        row = json.loads(gaitd.ctl(command, "pages", "-o", "jsonl").stdout.splitlines()[-1])
+        assert set(as_csv[0].split(",")) == set(row)
+
+
 def test_targets(trained, client):
     """Ids, ranges, names, sweep-ID and last name the same jobs."""
     ids = [row["id"] for row in rows_of(trained.ctl("list", "four", "-o", "json"))]

@@ -57,8 +57,8 @@ worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	engine/snapshot engine/step engine/stream engine/trainer
 client_FILES = board chart cmd_cancel cmd_explain cmd_history cmd_list cmd_plot \
 	cmd_results cmd_show cmd_shutdown cmd_status cmd_submit cmd_verify cmd_wait \
-	cmd_watch \
-	connection curves exits grid help listing options output plot style submission \
+	cmd_watch connection curves deadline exits grid help listing options output \
+	plot style submission \
 	table text watcher
 schema_PACKAGES = libcjson libxxhash
 daemon_PACKAGES = libuv sqlite3

@@ -6,12 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/deadline.h"
 #include "client/text.h"
 
 enum {
     REDRAW_MS = 50,
     BAR_CELLS = 24,
     BAR_LEAST = 4,
+    BAR_FRAME = 3,     /* a space and its two ends */
+    PERCENT_CELLS = 8, /* a space and "100.0 %" */
+    HEAD_LEAST = 6,    /* a job's number */
     BAR_BYTES = 4 * BAR_CELLS + 1,
     LABEL_CELLS = 32,
     TAIL_BYTES = 256,
@@ -50,42 +54,59 @@ void board_bar(char *text, size_t bytes, double part, int cells, bool has_utf8)
     }
 }
 
-/* Leaves out the last parts of `tail`, two spaces apart, until it fits. */
+/* Leaves out the last parts of `tail`, two spaces apart, until it fits: half
+ * a number would be another number. */
 static void shorten(char *tail, int cells)
 {
-    while (text_width(tail) > cells) {
-        char *gap = NULL;
-        for (char *next = strstr(tail, "  "); next;
-             next = strstr(next + 2, "  "))
+    while (*tail != '\0' && text_width(tail) > cells) {
+        char *gap = tail;
+        char *next = strstr(tail + strspn(tail, " "), "  ");
+        for (; next != NULL; next = strstr(next + 2, "  "))
             gap = next;
-        if (gap == NULL)
-            gap = tail + text_fitting(tail, cells > 0 ? cells : 0);
         *gap = '\0';
     }
 }
 
-/* One line: text, bar, text, cut at the terminal's edge. */
-static void put_bar(struct board *board, const char *head, int head_cells,
+static int at_most(int cells, int most)
+{
+    return cells < most ? cells : most;
+}
+
+static int at_least(int cells, int least)
+{
+    return cells > least ? cells : least;
+}
+
+/* Of a line of `room` cells, what its head takes when it asks for `cells`: a
+ * bar and a percentage have their place before a long name. */
+static int head_room(int cells, int room)
+{
+    int left = room - BAR_FRAME - BAR_LEAST - PERCENT_CELLS;
+    return at_most(at_most(cells, at_least(left, HEAD_LEAST)), room);
+}
+
+/* One line: text, bar, text, within the terminal's edge. */
+static void put_bar(struct board *board, char *head, int head_cells,
                     double part, char *tail)
 {
     const struct style *style = &board->output->style;
     FILE *file = board->output->file;
     char bar[BAR_BYTES];
     int room = style->width - 1;
-    shorten(tail, room - head_cells - BAR_LEAST - 4);
-    int cells = room - head_cells - text_width(tail) - 4;
-    cells = cells > BAR_CELLS ? BAR_CELLS : cells;
-    cells = cells < BAR_LEAST ? BAR_LEAST : cells;
-    board_bar(bar, sizeof bar, part, cells, style->has_utf8);
-    size_t bytes = text_fitting(head, head_cells);
-    int left = room - head_cells - cells - 4;
-    fprintf(file, "%.*s%*s %s%s%s%s%s", (int)bytes, head,
-            head_cells - text_width(head) > 0 ? head_cells - text_width(head)
-                                              : 0,
-            "", style->has_utf8 ? "▕" : "[", style_code(style, STYLE_CYAN), bar,
-            style_code(style, STYLE_PLAIN), style->has_utf8 ? "▏" : "]");
-    if (left > 0)
-        fprintf(file, " %.*s", (int)text_fitting(tail, left), tail);
+    head_cells = head_room(head_cells, room);
+    int left = room - head_cells - BAR_FRAME;
+    head[text_fitting(head, head_cells)] = '\0';
+    fprintf(file, "%s%*s", head, head_cells - text_width(head), "");
+    if (left >= BAR_LEAST) {
+        shorten(tail, left - BAR_LEAST - 1);
+        int cells = left - (*tail != '\0' ? text_width(tail) + 1 : 0);
+        board_bar(bar, sizeof bar, part, at_most(cells, BAR_CELLS),
+                  style->has_utf8);
+        fprintf(file, " %s%s%s%s%s%s%s", style->has_utf8 ? "▕" : "[",
+                style_code(style, STYLE_CYAN), bar,
+                style_code(style, STYLE_PLAIN), style->has_utf8 ? "▏" : "]",
+                *tail != '\0' ? " " : "", tail);
+    }
     fputs("\033[K\n", file);
     board->lines++;
 }
@@ -107,8 +128,8 @@ static void put_whole(struct board *board, const struct watcher *watcher)
     double seconds = watcher_seconds_left(watcher);
     text_duration(time, sizeof time, seconds);
     if (!isnan(seconds) && part < 1)
-        snprintf(left, sizeof left, ", about %s left", time);
-    snprintf(tail, sizeof tail, "%5.1f %% of %lld job%s%s", part * 100,
+        snprintf(left, sizeof left, "  about %s left", time);
+    snprintf(tail, sizeof tail, "%5.1f %%  %lld job%s%s", part * 100,
              (long long)watcher->job_count, watcher->job_count == 1 ? "" : "s",
              left);
     watcher_name(watcher, name, sizeof name);
@@ -122,9 +143,11 @@ static void put_whole(struct board *board, const struct watcher *watcher)
 static void put_running(struct board *board, const struct running *job,
                         int head_cells)
 {
-    char head[LABEL_BYTES + 32], tail[TAIL_BYTES], left[32], accuracy[32];
+    char head[LABEL_BYTES + 32], tail[TAIL_BYTES];
+    char rate[32], left[32], accuracy[32];
     double part = job->steps > 0 ? (double)job->step / (double)job->steps : 0;
     double seconds = (double)(job->steps - job->step) / job->steps_per_second;
+    text_rate(rate, sizeof rate, job->steps_per_second);
     text_duration(left, sizeof left, seconds);
     text_percent(accuracy, sizeof accuracy, job->test_accuracy);
     snprintf(head, sizeof head, "%5lld %s", (long long)job->job, job->label);
@@ -132,9 +155,8 @@ static void put_running(struct board *board, const struct running *job,
         snprintf(tail, sizeof tail, "%5.1f %%  epoch %lld/%lld", part * 100,
                  (long long)job->epoch, (long long)job->nb_epochs);
     if (job->steps_per_second > 0)
-        used +=
-            snprintf(tail + used, sizeof tail - (size_t)used,
-                     "  %.4g steps/s  %s left", job->steps_per_second, left);
+        used += snprintf(tail + used, sizeof tail - (size_t)used,
+                         "  %s steps/s  %s left", rate, left);
     if (!isnan(job->test_accuracy))
         snprintf(tail + used, sizeof tail - (size_t)used, "  test %s %%",
                  accuracy);

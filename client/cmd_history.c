@@ -40,27 +40,32 @@ struct pages {
     struct columns columns;
 };
 
-/* Whether validation has something to show. */
-static bool has_valid(const struct cJSON *rows)
+/* Whether validation has something to show, on this page or a later one: all
+ * jobs hold out as many rows, or some of them do. */
+static bool has_valid(const struct cJSON *rows, const struct cJSON *varying)
 {
-    return rows != NULL && rows->child != NULL &&
-           cJSON_IsNumber(
-               cJSON_GetObjectItemCaseSensitive(rows->child, "valid_accuracy"));
+    return list_has(varying, "valid_rows") ||
+           (rows != NULL && rows->child != NULL &&
+            cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(rows->child,
+                                                            "valid_accuracy")));
 }
 
 /* The first page says what varies, and so begins the output. */
 static void begin(struct pages *pages, const struct cJSON *page)
 {
     const struct cJSON *rows = cJSON_GetObjectItemCaseSensitive(page, "rows");
+    const struct cJSON *varying =
+        cJSON_GetObjectItemCaseSensitive(page, "varying");
     struct columns *c = &pages->columns;
     columns_add(c, first, COUNT(first));
-    columns_add_varying(c, cJSON_GetObjectItemCaseSensitive(page, "varying"));
+    columns_add_varying(c, varying);
     if (pages->has_layers)
         columns_add(c, layer_columns, COUNT(layer_columns));
     else
         columns_add(c, rest, COUNT(rest));
     for (int i = 0; i < c->count; i++)
-        if (has_valid(rows) && strncmp(c->column[i].key, "valid_", 6) == 0 &&
+        if (has_valid(rows, varying) &&
+            strncmp(c->column[i].key, "valid_", 6) == 0 &&
             strcmp(c->column[i].key, "valid_rows") != 0)
             c->column[i].in_table = true;
     output_begin(pages->output, c->column, c->count);

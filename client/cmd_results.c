@@ -47,6 +47,7 @@ struct pages {
     struct output *output;
     const struct cJSON *by; /* NULL: a row per job */
     struct columns columns;
+    struct cJSON *rows; /* of a table, which begins when all are there */
 };
 
 static bool has_number(const struct cJSON *rows, const char *key)
@@ -60,7 +61,7 @@ static bool has_number(const struct cJSON *rows, const char *key)
     return false;
 }
 
-/* Validation and divergence have columns where there is any. */
+/* Validation and divergence have columns of a table where there is any. */
 static void show_where_there_is(struct columns *columns,
                                 const struct cJSON *rows)
 {
@@ -74,7 +75,8 @@ static void show_where_there_is(struct columns *columns,
         }
 }
 
-static void begin(struct pages *pages, const struct cJSON *page)
+/* The same for every page: what varies, varies over the target. */
+static void choose_columns(struct pages *pages, const struct cJSON *page)
 {
     struct columns *columns = &pages->columns;
     if (pages->by != NULL) {
@@ -86,26 +88,56 @@ static void begin(struct pages *pages, const struct cJSON *page)
                             cJSON_GetObjectItemCaseSensitive(page, "varying"));
         ADD(columns, job_rest);
     }
-    show_where_there_is(columns,
-                        cJSON_GetObjectItemCaseSensitive(page, "rows"));
-    output_begin(pages->output, columns->column, columns->count);
 }
 
-static bool show_page(void *user, const struct cJSON *page, struct error *error)
+static void begin(struct pages *pages)
+{
+    output_begin(pages->output, pages->columns.column, pages->columns.count);
+}
+
+static bool on_page(void *user, const struct cJSON *page, struct error *error)
 {
     struct pages *pages = user;
+    const struct cJSON *row;
+    const struct cJSON *rows = cJSON_GetObjectItemCaseSensitive(page, "rows");
+    bool is_first = pages->columns.count == 0;
     (void)error;
-    if (pages->columns.count == 0)
-        begin(pages, page);
-    output_rows(pages->output, cJSON_GetObjectItemCaseSensitive(page, "rows"));
+    if (is_first)
+        choose_columns(pages, page);
+    if (pages->output->format == OUTPUT_TABLE) {
+        cJSON_ArrayForEach(row, rows)
+        {
+            cJSON_AddItemToArray(pages->rows, cJSON_Duplicate(row, true));
+        }
+        return true;
+    }
+    if (is_first)
+        begin(pages);
+    output_rows(pages->output, rows);
     return true;
+}
+
+static void end(struct pages *pages)
+{
+    if (pages->columns.count == 0)
+        return;
+    if (pages->output->format == OUTPUT_TABLE) {
+        show_where_there_is(&pages->columns, pages->rows);
+        begin(pages);
+        output_rows(pages->output, pages->rows);
+    }
+    output_end(pages->output);
 }
 
 static int ask(struct client *client, const struct cJSON *by,
                struct error *error)
 {
     struct connection connection;
-    struct pages pages = {.output = &client->output, .by = by};
+    struct pages pages = {
+        .output = &client->output,
+        .by = by,
+        .rows = cJSON_CreateArray(),
+    };
     struct listing listing = {
         .method = "results",
         .rows = "rows",
@@ -115,11 +147,11 @@ static int ask(struct client *client, const struct cJSON *by,
     if (by != NULL)
         cJSON_AddItemToObject(listing.params, "by", cJSON_Duplicate(by, true));
     bool good = connection_open(&connection, error) &&
-                listing_run(&listing, &connection, show_page, &pages, error);
-    if (pages.columns.count > 0)
-        output_end(&client->output);
+                listing_run(&listing, &connection, on_page, &pages, error);
+    end(&pages);
     if (good && client->output.rows == 0)
         fputs("no jobs there\n", stderr);
+    cJSON_Delete(pages.rows);
     connection_close(&connection);
     return good ? EXIT_GOOD : -1;
 }

@@ -1,28 +1,21 @@
 /* cmd_shutdown.c: stops the daemon, and returns when it has gone. */
 #include <cjson/cJSON.h>
-#include <math.h>
 #include <stdio.h>
 
 #include "client/command.h"
 #include "client/connection.h"
 #include "client/exits.h"
-#include "client/watcher.h"
 
 static const struct column columns[] = {
     {"running", NULL, COLUMN_NUMBER, true},
 };
 
 /* The connection ends when the daemon does. */
-static int wait_for_end(struct connection *connection, double timeout_s,
-                        struct error *error)
+static int wait_for_end(struct connection *connection, struct error *error)
 {
-    double deadline = monotonic_seconds() + timeout_s;
     for (;;) {
         struct cJSON *message;
-        double left = fmax((deadline - monotonic_seconds()) * 1000, 0);
-        int timeout_ms = left < INT32_MAX ? (int)ceil(left) : -1;
-        enum heard heard =
-            connection_hear(connection, -1, timeout_ms, &message, error);
+        enum heard heard = connection_hear(connection, -1, -1, &message, error);
         cJSON_Delete(message);
         if (heard == HEARD_END)
             return EXIT_GOOD;
@@ -36,7 +29,6 @@ static int wait_for_end(struct connection *connection, double timeout_s,
 static int stop(struct client *client, struct connection *connection,
                 struct error *error)
 {
-    double timeout_s = options_real(&client->options, "timeout", INFINITY);
     struct cJSON *answer =
         connection_request(connection, "shutdown", NULL, error);
     if (answer == NULL)
@@ -49,20 +41,21 @@ static int stop(struct client *client, struct connection *connection,
     if (count > 0)
         fprintf(stderr, "gaitd is stopping; %lld running job%s first\n",
                 (long long)count, count == 1 ? " checkpoints" : "s checkpoint");
-    int status = wait_for_end(connection, timeout_s, error);
+    int status = wait_for_end(connection, error);
     if (status == EXIT_GOOD)
         fputs("gaitd has stopped\n", stderr);
     if (status == EXIT_TIMEOUT)
         fprintf(stderr, "gaitctl: gaitd is still stopping after %g s\n",
-                timeout_s);
+                connection->deadline.timeout_s);
     return status;
 }
 
 static int run(struct client *client, struct error *error)
 {
     struct connection connection;
+    struct deadline deadline = client_deadline(client);
     int status = -1;
-    if (connection_open(&connection, error))
+    if (connection_open_until(&connection, &deadline, error))
         status = stop(client, &connection, error);
     connection_close(&connection);
     return status;

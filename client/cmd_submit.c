@@ -83,12 +83,13 @@ static void say_faults(const struct cJSON *data)
     }
 }
 
-static struct cJSON *ask_once(const struct cJSON *params, bool *is_broken,
+static struct cJSON *ask_once(const struct cJSON *params,
+                              const struct deadline *deadline, bool *is_broken,
                               struct error *error)
 {
     struct connection connection;
     struct cJSON *reply = NULL;
-    if (connection_open(&connection, error))
+    if (connection_open_until(&connection, deadline, error))
         reply = connection_request(&connection, "submit",
                                    cJSON_Duplicate(params, true), error);
     if (reply == NULL && error->code == ERROR_SPEC) {
@@ -102,16 +103,20 @@ static struct cJSON *ask_once(const struct cJSON *params, bool *is_broken,
 
 /* A connection that broke before the answer leaves open whether the sweep was
  * stored.  Asking again with the same request id stores it once. */
-static struct cJSON *ask(const struct cJSON *params, struct error *error)
+static struct cJSON *ask(const struct cJSON *params,
+                         const struct deadline *deadline, struct error *error)
 {
-    bool is_broken;
-    struct cJSON *reply = ask_once(params, &is_broken, error);
-    if (!is_broken)
+    bool is_broken, went_away;
+    struct cJSON *reply = ask_once(params, deadline, &went_away, error);
+    if (went_away)
+        reply = ask_once(params, deadline, &is_broken, error);
+    if (reply != NULL || cJSON_HasObjectItem(params, "dry_run"))
         return reply;
-    reply = ask_once(params, &is_broken, error);
-    if (reply == NULL && error->code == ERROR_UNREACHABLE)
+    if (went_away && error->code == ERROR_UNREACHABLE)
         error_prefix(error, "gaitd went away, the sweep may be stored or not");
-    return reply;
+    if (error->code == ERROR_TIMEOUT)
+        error_prefix(error, "the sweep may be stored or not");
+    return NULL;
 }
 
 static void say_counts(const struct cJSON *reply)
@@ -260,16 +265,15 @@ static void show_reply(struct output *output, const struct cJSON *reply,
     fflush(output->file);
 }
 
-static int stay(struct client *client, const char *name, struct error *error)
+static int stay(struct client *client, const char *name,
+                const struct deadline *deadline, struct error *error)
 {
     struct board board;
     struct watch_view view;
     struct watcher watcher;
     bool is_followed = options_is(&client->options, "follow");
     int status = -1;
-    if (watcher_open(&watcher, name,
-                     options_real(&client->options, "timeout", INFINITY),
-                     error)) {
+    if (watcher_open(&watcher, name, deadline, error)) {
         if (is_followed)
             board_init(&board, &client->output, &view);
         status = watcher_run(&watcher, is_followed ? &view : NULL, error);
@@ -279,7 +283,7 @@ static int stay(struct client *client, const char *name, struct error *error)
 }
 
 static int finish(struct client *client, const struct cJSON *reply,
-                  struct error *error)
+                  const struct deadline *deadline, struct error *error)
 {
     char name[SPEC_NAME_BYTES];
     const struct options *o = &client->options;
@@ -298,8 +302,9 @@ static int finish(struct client *client, const struct cJSON *reply,
     /* What follows on stdout is then the events. */
     if (!is_followed)
         show_reply(&client->output, reply, name);
-    return is_followed || options_is(o, "wait") ? stay(client, name, error)
-                                                : EXIT_GOOD;
+    return is_followed || options_is(o, "wait")
+               ? stay(client, name, deadline, error)
+               : EXIT_GOOD;
 }
 
 static int run(struct client *client, struct error *error)
@@ -307,11 +312,12 @@ static int run(struct client *client, struct error *error)
     struct cJSON *params = make_params(client, error);
     if (params == NULL)
         return -1;
-    struct cJSON *reply = ask(params, error);
+    struct deadline deadline = client_deadline(client);
+    struct cJSON *reply = ask(params, &deadline, error);
     cJSON_Delete(params);
     if (reply == NULL) /* a refused spec has been told with its faults */
         return error->code == ERROR_SPEC ? EXIT_USAGE : -1;
-    int status = finish(client, reply, error);
+    int status = finish(client, reply, &deadline, error);
     cJSON_Delete(reply);
     return status;
 }
@@ -323,8 +329,7 @@ static const struct option options[] = {
     {"fresh", 0, OPTION_BOOLEAN, NULL,
      "train anew, whatever there is; its results supersede"},
     {"dry-run", 0, OPTION_BOOLEAN, NULL, "check and expand, store nothing"},
-    {"timeout", 0, OPTION_SECONDS, "SECONDS",
-     "of --wait and --follow: then exit 124"},
+    {"timeout", 0, OPTION_SECONDS, "SECONDS", "then exit 124"},
 };
 
 const struct command command_submit = {

@@ -48,8 +48,8 @@ static void say_skipped(const struct cJSON *reply)
 }
 
 /* Asks for it; the verification's name in `name`. */
-static bool ask(struct client *client, char name[SPEC_NAME_BYTES],
-                struct error *error)
+static bool ask(struct client *client, const struct deadline *deadline,
+                char name[SPEC_NAME_BYTES], struct error *error)
 {
     char id[REQUEST_ID_BYTES];
     struct connection connection;
@@ -58,7 +58,7 @@ static bool ask(struct client *client, char name[SPEC_NAME_BYTES],
         return false;
     struct cJSON *params = params_of_target(client_target(client));
     cJSON_AddStringToObject(params, "request_id", id);
-    if (connection_open(&connection, error))
+    if (connection_open_until(&connection, deadline, error))
         reply = connection_request(&connection, "verify", params, error);
     else
         cJSON_Delete(params);
@@ -118,12 +118,11 @@ static int run(struct client *client, struct error *error)
 {
     char name[SPEC_NAME_BYTES];
     struct watcher watcher;
+    struct deadline deadline = client_deadline(client);
     int status = -1;
-    if (!ask(client, name, error))
+    if (!ask(client, &deadline, name, error))
         return -1;
-    if (watcher_open(&watcher, name,
-                     options_real(&client->options, "timeout", INFINITY),
-                     error))
+    if (watcher_open(&watcher, name, &deadline, error))
         status = watcher_run(&watcher, NULL, error);
     watcher_close(&watcher);
     if (status >= 0 && status != EXIT_INTERRUPTED && !show(client, name, error))

@@ -1,6 +1,5 @@
 /* cmd_wait.c: returns when jobs are final, and says by its status how. */
 #include <cjson/cJSON.h>
-#include <math.h>
 #include <stdio.h>
 
 #include "client/command.h"
@@ -27,10 +26,9 @@ static void show(struct output *output, const struct watcher *watcher)
 static int run(struct client *client, struct error *error)
 {
     struct watcher watcher;
+    struct deadline deadline = client_deadline(client);
     int status = -1;
-    if (watcher_open(&watcher, client_target(client),
-                     options_real(&client->options, "timeout", INFINITY),
-                     error))
+    if (watcher_open(&watcher, client_target(client), &deadline, error))
         status = watcher_run(&watcher, NULL, error);
     if (watcher.is_begun && client->output.format != OUTPUT_TABLE)
         show(&client->output, &watcher);

@@ -1,5 +1,4 @@
 /* cmd_watch.c: bars of a sweep as it runs, or a line per event. */
-#include <math.h>
 
 #include "client/board.h"
 #include "client/command.h"
@@ -10,10 +9,9 @@ static int run(struct client *client, struct error *error)
     struct board board;
     struct watch_view view;
     struct watcher watcher;
+    struct deadline deadline = client_deadline(client);
     int status = -1;
-    if (watcher_open(&watcher, client_target(client),
-                     options_real(&client->options, "timeout", INFINITY),
-                     error)) {
+    if (watcher_open(&watcher, client_target(client), &deadline, error)) {
         board_init(&board, &client->output, &view);
         status = watcher_run(&watcher, &view, error);
     }

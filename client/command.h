@@ -7,6 +7,9 @@
 #ifndef CLIENT_COMMAND_H
 #define CLIENT_COMMAND_H
 
+#include <math.h>
+
+#include "client/deadline.h"
 #include "client/options.h"
 #include "client/output.h"
 #include "client/style.h"
@@ -53,6 +56,12 @@ COMMANDS(COMMAND_DECLARE)
 static inline const char *client_target(const struct client *client)
 {
     return client->options.word_count > 0 ? client->options.words[0] : "last";
+}
+
+/* --timeout, from now on. */
+static inline struct deadline client_deadline(const struct client *client)
+{
+    return deadline_after(options_real(&client->options, "timeout", INFINITY));
 }
 
 #endif

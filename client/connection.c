@@ -3,13 +3,13 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "schema/memory.h"
@@ -17,13 +17,27 @@
 
 enum { READ_BYTES = 64 << 10 };
 
-static int connect_to(const char *path)
+/* A daemon that is stuck accepts nobody, and connecting waits once its queue
+ * is full: the one place where poll is of no use. */
+static void limit_connecting(int fd, const struct deadline *deadline)
+{
+    int left = deadline_patience(deadline, -1);
+    if (left < 0)
+        return;
+    left += left == 0; /* 0 would be for ever */
+    struct timeval time = {.tv_sec = left / 1000,
+                           .tv_usec = left % 1000 * 1000};
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time);
+}
+
+static int connect_to(const char *path, const struct deadline *deadline)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     memcpy(address.sun_path, path, strlen(path) + 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
+    limit_connecting(fd, deadline);
     while (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
         if (errno == EINTR)
             continue;
@@ -35,18 +49,34 @@ static int connect_to(const char *path)
     return fd;
 }
 
+static bool refuse_late(const struct connection *connection,
+                        struct error *error)
+{
+    return error_set(error, ERROR_TIMEOUT, "gaitd has not answered after %g s",
+                     connection->deadline.timeout_s);
+}
+
 bool connection_open(struct connection *connection, struct error *error)
 {
+    struct deadline never = deadline_after(INFINITY);
+    return connection_open_until(connection, &never, error);
+}
+
+bool connection_open_until(struct connection *connection,
+                           const struct deadline *deadline, struct error *error)
+{
     char path[PATH_BYTES];
-    *connection = (struct connection){.fd = -1};
+    *connection = (struct connection){.fd = -1, .deadline = *deadline};
     inbox_init(&connection->inbox);
     if (!path_socket(NULL, path, error)) {
         error->code = ERROR_UNREACHABLE;
         return false;
     }
-    connection->fd = connect_to(path);
+    connection->fd = connect_to(path, deadline);
     if (connection->fd >= 0)
         return true;
+    if (errno == EAGAIN)
+        return refuse_late(connection, error);
     if (errno == ENOENT || errno == ECONNREFUSED)
         return error_set(error, ERROR_UNREACHABLE,
                          "gaitd is not running on \"%s\"; start it with: gaitd",
@@ -65,15 +95,28 @@ void connection_close(struct connection *connection)
     *connection = (struct connection){.fd = -1};
 }
 
+/* False: the deadline came first. */
+static bool wait_for_room(const struct connection *connection)
+{
+    struct pollfd file = {.fd = connection->fd, .events = POLLOUT};
+    return poll(&file, 1, deadline_patience(&connection->deadline, -1)) != 0;
+}
+
 /* A daemon that closes early may have said why: its words are still to be
  * read, so a write that finds nobody is no error yet. */
-static bool write_all(int fd, const char *text, size_t length,
-                      struct error *error)
+static bool write_all(const struct connection *connection, const char *text,
+                      size_t length, struct error *error)
 {
     while (length > 0) {
-        ssize_t count = send(fd, text, length, MSG_NOSIGNAL);
+        ssize_t count =
+            send(connection->fd, text, length, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (count < 0 && errno == EINTR)
             continue;
+        if (count < 0 && errno == EAGAIN) {
+            if (!wait_for_room(connection))
+                return refuse_late(connection, error);
+            continue;
+        }
         if (count < 0 && (errno == EPIPE || errno == ECONNRESET))
             return true;
         if (count < 0)
@@ -96,7 +139,7 @@ bool connection_send(struct connection *connection, const char *method,
     cJSON_Delete(request);
     bool good =
         length <= MESSAGE_BYTES_MAX
-            ? write_all(connection->fd, text, length, error)
+            ? write_all(connection, text, length, error)
             : error_set(error, ERROR_TOO_LARGE,
                         "a request of %zu bytes is over the limit of %d",
                         length, MESSAGE_BYTES_MAX);
@@ -134,24 +177,16 @@ static enum heard fill(struct connection *connection, struct error *error)
     return count < 0 && errno == EINTR ? HEARD_TIMEOUT : HEARD_END;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* HEARD_MESSAGE: the socket can be read. */
 static enum heard wait_for(struct connection *connection, int signal_fd,
-                           int64_t deadline_ms)
+                           const struct deadline *quiet)
 {
     struct pollfd files[] = {{.fd = connection->fd, .events = POLLIN},
                              {.fd = signal_fd, .events = POLLIN}};
     for (;;) {
-        int64_t left = deadline_ms < 0 ? -1 : deadline_ms - now_ms();
-        if (deadline_ms >= 0 && left < 0)
-            left = 0;
-        int count = poll(files, 2, left > INT32_MAX ? INT32_MAX : (int)left);
+        int count = poll(files, 2,
+                         deadline_patience(&connection->deadline,
+                                           deadline_patience(quiet, -1)));
         if (count < 0 && errno != EINTR)
             return HEARD_END;
         if (count > 0 && files[1].revents != 0)
@@ -167,13 +202,14 @@ enum heard connection_hear(struct connection *connection, int signal_fd,
                            int timeout_ms, struct cJSON **message,
                            struct error *error)
 {
-    int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+    struct deadline quiet =
+        deadline_after(timeout_ms < 0 ? INFINITY : timeout_ms / 1e3);
     *message = NULL;
     for (;;) {
         enum heard heard = take(connection, message, error);
         if (heard != HEARD_TIMEOUT)
             return heard;
-        heard = wait_for(connection, signal_fd, deadline);
+        heard = wait_for(connection, signal_fd, &quiet);
         if (heard != HEARD_MESSAGE)
             return heard;
         heard = fill(connection, error);
@@ -225,7 +261,9 @@ struct cJSON *connection_request(struct connection *connection,
         return NULL;
     for (;;) {
         enum heard heard = connection_hear(connection, -1, -1, &message, error);
-        if (heard == HEARD_ERROR)
+        if (heard == HEARD_TIMEOUT)
+            refuse_late(connection, error);
+        if (heard == HEARD_ERROR || heard == HEARD_TIMEOUT)
             return NULL;
         if (heard != HEARD_MESSAGE) {
             connection->is_broken = true;

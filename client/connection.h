@@ -6,7 +6,7 @@
  *     connection_close(&c);                   also after a failed open
  *
  * Blocking: nothing here returns before there is something to say, but for a
- * deadline or a signal that the caller waits for as well.
+ * deadline, or a signal that the caller waits for as well.
  */
 #ifndef CLIENT_CONNECTION_H
 #define CLIENT_CONNECTION_H
@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "client/deadline.h"
 #include "schema/error.h"
 #include "schema/message.h"
 
@@ -21,7 +22,8 @@ struct cJSON;
 
 struct connection {
     int fd;
-    int64_t id;     /* of the last request */
+    struct deadline deadline; /* of whatever is done with it */
+    int64_t id;               /* of the last request */
     bool is_broken; /* it ended before an answer: whether the request was done
                        is not known */
     struct inbox inbox;
@@ -31,6 +33,12 @@ struct connection {
 /* ERROR_UNREACHABLE, with the command that starts the daemon, when nobody
  * answers at the socket's path. */
 bool connection_open(struct connection *connection, struct error *error);
+
+/* The same with a deadline, which connecting, sending and requests keep as
+ * well: then ERROR_TIMEOUT. */
+bool connection_open_until(struct connection *connection,
+                           const struct deadline *deadline,
+                           struct error *error);
 void connection_close(struct connection *connection);
 
 /* Sends one request; takes `params` (NULL: none). */
@@ -45,14 +53,14 @@ struct cJSON *connection_request(struct connection *connection,
 
 enum heard {
     HEARD_MESSAGE,
-    HEARD_SIGNAL, /* something can be read from signal_fd */
-    HEARD_TIMEOUT,
-    HEARD_END,   /* the daemon closed the connection, or it broke */
-    HEARD_ERROR, /* what came is no message */
+    HEARD_SIGNAL,  /* something can be read from signal_fd */
+    HEARD_TIMEOUT, /* or the deadline */
+    HEARD_END,     /* the daemon closed the connection, or it broke */
+    HEARD_ERROR,   /* what came is no message */
 };
 
-/* The next message, the caller's; waits until `timeout_ms` are over (-1: for
- * ever).  signal_fd -1: none. */
+/* The next message, the caller's; waits until `timeout_ms` (-1: for ever) or
+ * the deadline are over.  signal_fd -1: none. */
 enum heard connection_hear(struct connection *connection, int signal_fd,
                            int timeout_ms, struct cJSON **message,
                            struct error *error);

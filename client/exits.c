@@ -20,6 +20,7 @@ static const struct {
     {ERROR_METHOD, EXIT_UNREACHABLE},
     {ERROR_PROTOCOL, EXIT_UNREACHABLE},
     {ERROR_BUSY, EXIT_UNREACHABLE},
+    {ERROR_TIMEOUT, EXIT_TIMEOUT},
 };
 
 int exit_of(enum error_code code)

@@ -118,18 +118,29 @@ static struct cJSON *page_params(const struct listing *listing, int64_t done,
     return params;
 }
 
+/* Answers that do not come in pages, such as groups, know no limit: drops the
+ * rows beyond `most`, and says whether there were any. */
+static bool cut(struct cJSON *rows, int64_t most)
+{
+    int count = cJSON_GetArraySize(rows);
+    for (int i = count; i > most; i--)
+        cJSON_DeleteItemFromArray(rows, i - 1);
+    return count > most;
+}
+
 /* Takes one answer apart; `*after` becomes 0 after the last page. */
-static bool read_page(const struct listing *listing, const struct cJSON *page,
+static bool read_page(struct listing *listing, struct cJSON *page,
                       int64_t *done, double *after, struct error *error)
 {
-    const struct cJSON *rows =
-        cJSON_GetObjectItemCaseSensitive(page, listing->rows);
+    struct cJSON *rows = cJSON_GetObjectItemCaseSensitive(page, listing->rows);
     if (!cJSON_IsArray(rows))
         return error_set(error, ERROR_PROTOCOL,
                          "gaitd's answer to \"%s\" has no \"%s\"",
                          listing->method, listing->rows);
+    listing->has_more = listing->limit > 0 && cut(rows, listing->limit - *done);
     *done += cJSON_GetArraySize(rows);
     *after = json_real_or(page, "next", 0);
+    listing->has_more = listing->has_more || *after != 0;
     return true;
 }
 
@@ -146,7 +157,6 @@ bool listing_run(struct listing *listing, struct connection *connection,
         good = page != NULL && read_page(listing, page, &done, &after, error) &&
                on_page(user, page, error);
         cJSON_Delete(page);
-        listing->has_more = after != 0;
         is_last = after == 0 || (listing->limit > 0 && done >= listing->limit);
     }
     cJSON_Delete(listing->params);

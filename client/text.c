@@ -120,6 +120,18 @@ void text_number(char *text, size_t bytes, double value)
         snprintf(text, bytes, "%.6g", value);
 }
 
+void text_rate(char *text, size_t bytes, double value)
+{
+    static const char *const units[] = {"", " k", " M", " G"};
+    size_t unit = 0;
+    for (; value >= 999.5 && unit + 1 < sizeof units / sizeof *units; unit++)
+        value /= 1000;
+    if (isfinite(value))
+        snprintf(text, bytes, "%.3g%s", value, units[unit]);
+    else
+        snprintf(text, bytes, "-");
+}
+
 bool text_to_real(const char *text, double *value)
 {
     char *end;

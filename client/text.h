@@ -32,6 +32,10 @@ void text_percent(char *text, size_t bytes, double fraction);
 /* Six digits at most, and no more than needed: "0.0001", "12", "1e-07". */
 void text_number(char *text, size_t bytes, double value);
 
+/* Three digits, in thousands or millions where it is more: "12.5", "181 k",
+ * "1.5 M"; "-" for NaN. */
+void text_rate(char *text, size_t bytes, double value);
+
 /* Numbers that read whole, within the range of a double: no NaN, nothing
  * after it. */
 bool text_to_real(const char *text, double *value);

@@ -8,20 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "client/exits.h"
 #include "client/listing.h"
 #include "client/text.h"
 #include "schema/memory.h"
-
-double monotonic_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 /* Ctrl-C and changes of the window's size, read like everything else. */
 static int open_signals(struct error *error)
@@ -38,14 +30,13 @@ static int open_signals(struct error *error)
     return fd;
 }
 
-bool watcher_open(struct watcher *watcher, const char *target, double timeout_s,
-                  struct error *error)
+bool watcher_open(struct watcher *watcher, const char *target,
+                  const struct deadline *deadline, struct error *error)
 {
-    *watcher = (struct watcher){.signal_fd = -1, .timeout_s = timeout_s};
+    *watcher = (struct watcher){.signal_fd = -1};
     watcher->begun_at = monotonic_seconds();
-    watcher->deadline = watcher->begun_at + timeout_s;
     text_clean(watcher->target, sizeof watcher->target, target);
-    if (!connection_open(&watcher->connection, error))
+    if (!connection_open_until(&watcher->connection, deadline, error))
         return false;
     watcher->signal_fd = open_signals(error);
     return watcher->signal_fd >= 0 &&
@@ -179,7 +170,9 @@ double watcher_seconds_left(const struct watcher *watcher)
 void watcher_name(const struct watcher *watcher, char *text, size_t bytes)
 {
     const char *kind = strstr(watcher->target, "..") ? "jobs" : "job";
-    if (watcher->is_sweep)
+    if (!watcher->is_begun)
+        snprintf(text, bytes, "\"%s\"", watcher->target);
+    else if (watcher->is_sweep)
         snprintf(text, bytes, "sweep \"%s\"", watcher->target);
     else
         snprintf(text, bytes, "%s %s", kind, watcher->target);
@@ -197,7 +190,7 @@ void watcher_counts(const struct watcher *watcher, char *text, size_t bytes)
                                      job_state_name((enum job_state)i));
 }
 
-static bool is_over(const struct watcher *watcher)
+bool watcher_is_over(const struct watcher *watcher)
 {
     int64_t final = 0;
     for (int i = 0; i < JOB_STATE_COUNT; i++)
@@ -254,10 +247,15 @@ static bool take_message(struct watcher *watcher, const struct watch_view *view,
 static int say_timeout(const struct watcher *watcher)
 {
     char name[SPEC_NAME_BYTES + 16], counts[256];
+    double timeout_s = watcher->connection.deadline.timeout_s;
     watcher_name(watcher, name, sizeof name);
     watcher_counts(watcher, counts, sizeof counts);
-    fprintf(stderr, "gaitctl: %s: not finished after %g s (%s)\n", name,
-            watcher->timeout_s, counts);
+    if (watcher->is_begun)
+        fprintf(stderr, "gaitctl: %s: not finished after %g s (%s)\n", name,
+                timeout_s, counts);
+    else
+        fprintf(stderr, "gaitctl: %s: gaitd has not answered after %g s\n",
+                name, timeout_s);
     return EXIT_TIMEOUT;
 }
 
@@ -284,18 +282,11 @@ static bool take_signal(struct watcher *watcher, const struct watch_view *view)
     return false;
 }
 
-/* Milliseconds until the view or the deadline wants to be woken. */
-static int patience(const struct watcher *watcher,
-                    const struct watch_view *view)
+/* Milliseconds until the view wants to be woken, or -1. */
+static int patience(const struct watch_view *view)
 {
-    int quiet = view != NULL && view->quiet_ms != NULL
-                    ? view->quiet_ms(view->user)
-                    : -1;
-    if (isinf(watcher->deadline))
-        return quiet;
-    double left = ceil((watcher->deadline - monotonic_seconds()) * 1000);
-    left = fmax(fmin(left, INT32_MAX), 0);
-    return quiet >= 0 && quiet < left ? quiet : (int)left;
+    return view != NULL && view->quiet_ms != NULL ? view->quiet_ms(view->user)
+                                                  : -1;
 }
 
 /* One thing that happens.  A status to end with, or -2 to go on. */
@@ -305,7 +296,7 @@ static int step(struct watcher *watcher, const struct watch_view *view,
     struct cJSON *message;
     bool good;
     switch (connection_hear(&watcher->connection, watcher->signal_fd,
-                            patience(watcher, view), &message, error)) {
+                            patience(view), &message, error)) {
     case HEARD_MESSAGE:
         good = take_message(watcher, view, message, error);
         cJSON_Delete(message);
@@ -313,7 +304,7 @@ static int step(struct watcher *watcher, const struct watch_view *view,
     case HEARD_SIGNAL:
         return take_signal(watcher, view) ? EXIT_INTERRUPTED : -2;
     case HEARD_TIMEOUT:
-        if (monotonic_seconds() >= watcher->deadline)
+        if (deadline_is_over(&watcher->connection.deadline))
             return EXIT_TIMEOUT;
         tell(view, watcher, WATCH_QUIET, NULL);
         return -2;
@@ -340,7 +331,7 @@ int watcher_run(struct watcher *watcher, const struct watch_view *view,
                 struct error *error)
 {
     int status = -2;
-    while (status == -2 && !is_over(watcher))
+    while (status == -2 && !watcher_is_over(watcher))
         status = step(watcher, view, error);
     tell(view, watcher, WATCH_OVER, NULL);
     if (status == EXIT_TIMEOUT)

@@ -5,7 +5,7 @@
  * Ctrl-C detaches: the jobs are the daemon's and go on.
  *
  *     struct watcher w;
- *     watcher_open(&w, "last", timeout_s, &error);
+ *     watcher_open(&w, "last", &deadline, &error);
  *     status = watcher_run(&w, &view, &error);   -1: `error` says why
  *     watcher_close(&w);                         also after a failed open
  */
@@ -33,9 +33,8 @@ struct running {
 struct watcher {
     struct connection connection;
     int signal_fd;
-    bool is_begun;             /* the daemon has said how things stand */
-    double deadline, begun_at; /* monotonic seconds; deadline INFINITY: none */
-    double timeout_s;
+    bool is_begun;                /* the daemon has said how things stand */
+    double begun_at;              /* monotonic seconds */
     char target[SPEC_NAME_BYTES]; /* the sweep's name where it has one */
     bool is_sweep;
     int64_t job_count;
@@ -62,9 +61,8 @@ struct watch_view {
     int (*quiet_ms)(void *user);
 };
 
-/* timeout_s: INFINITY for none. */
-bool watcher_open(struct watcher *watcher, const char *target, double timeout_s,
-                  struct error *error);
+bool watcher_open(struct watcher *watcher, const char *target,
+                  const struct deadline *deadline, struct error *error);
 void watcher_close(struct watcher *watcher);
 
 /* Says on stderr how it ended.  The exit status: 0, or 1 when a job failed, 5
@@ -79,12 +77,14 @@ double watcher_progress(const struct watcher *watcher);
 /* Seconds until all are final at the pace since the watch began, or NaN. */
 double watcher_seconds_left(const struct watcher *watcher);
 
-/* "sweep "x"", "job 12" or "jobs 3..9". */
+/* "sweep "x"", "job 12" or "jobs 3..9"; just the target while what it is has
+ * not been said. */
 void watcher_name(const struct watcher *watcher, char *text, size_t bytes);
 
 /* "8 done, 1 failed" in `text`, states without jobs left out. */
 void watcher_counts(const struct watcher *watcher, char *text, size_t bytes);
 
-double monotonic_seconds(void);
+/* Whether every job is final. */
+bool watcher_is_over(const struct watcher *watcher);
 
 #endif

@@ -32,6 +32,7 @@ enum error_code {
     ERROR_STOPPED = 11,      /* asked to stop, and did */
     ERROR_BUSY = 12,         /* shutting down, or over a limit: try later */
     ERROR_UNREACHABLE = 13,  /* nobody answers: never sent, a client's own */
+    ERROR_TIMEOUT = 14,      /* no answer in time: never sent, likewise */
 };
 
 struct error {

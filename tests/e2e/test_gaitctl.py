@@ -8,6 +8,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import time
 
@@ -125,6 +126,37 @@ def test_statistics(trained):
         assert (group["n"], group["failed"], group["unfinished"]) == (2, 0, 0)
         assert group["final_test_accuracy_mean"] == pytest.approx(mean, rel=1e-12)
         assert group["final_test_accuracy_sd"] == pytest.approx(deviation, rel=1e-9, abs=1e-12)
+
+
+def test_limit(trained):
+    """Of rows, and of groups."""
+    for command in (["list", "four"], ["results", "four"], ["history", "four"],
+                    ["results", "four", "--by", "algorithm,seed"]):
+        rows = rows_of(trained.ctl(*command, "-o", "json"))
+        assert len(rows) >= 4
+        for limit in (1, 3):
+            assert rows_of(trained.ctl(*command, "-n", limit, "-o", "json")) == rows[:limit]
+        assert rows_of(trained.ctl(*command, "-n", 0, "-o", "json")) == rows
+
+
+def test_columns_of_later_pages(gaitd, client):
+    """What only a later page holds has its column from the first row on."""
+    client.submit({
+        "name": "pages", "base": {**TINY, "batch_size": 10},
+        "points": [{}, {"valid_rows": 10},
+                   {"learning_rate": 1e6, "orthogonal_reg": 1000, "algorithm": "TP",
+                    "nb_epochs": 30}],
+        "axes": {"gamma": {"from": 0.1, "to": 0.9, "steps": 1100, "scale": "linear"}}})
+    client.await_final("pages")
+    for command, headings in (("results", ["final valid accuracy %", "diverged in epoch"]),
+                              ("history", ["valid accuracy %", "valid loss"])):
+        heading, first, *_ = gaitd.ctl(command, "pages").stdout.splitlines()
+        for text in headings:
+            assert text in heading
+        assert len(first) == len(heading)
+        as_csv = gaitd.ctl(command, "pages", "-o", "csv").stdout.splitlines()
+        row = json.loads(gaitd.ctl(command, "pages", "-o", "jsonl").stdout.splitlines()[-1])
+        assert set(as_csv[0].split(",")) == set(row)
 
 
 def test_targets(trained, client):
@@ -252,6 +284,44 @@ def test_wait_timeout(endless):
     done = endless.ctl("wait", "endless", "--timeout", "0.2", status=124)
     assert time.monotonic() - before >= 0.2
     assert done.stdout == ""
+
+
+@pytest.fixture
+def stuck(gaitd):
+    """A daemon that takes what it is sent and does not answer."""
+    gaitd.process.send_signal(signal.SIGSTOP)
+    yield gaitd
+    gaitd.process.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("arguments, talk", [
+    (["submit", "--seed=7"], "the sweep may be stored or not: "),
+    (["submit", "--seed=7", "--wait"], "the sweep may be stored or not: "),
+    (["submit", "--seed=7", "--dry-run"], ""),
+    (["submit", "-", "--follow"], "the sweep may be stored or not: "),
+    (["wait", "nobody"], '"nobody": '),
+    (["watch", "nobody"], '"nobody": '),
+    (["shutdown"], ""),
+], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_timeout_of_an_answer(stuck, arguments, talk):
+    # More than a socket's buffers hold.
+    spec = json.dumps({"base": {}, "points": [{"seed": seed} for seed in range(100000)]})
+    done = stuck.ctl(*arguments, "--timeout", "0.2", status=124, timeout_s=20, input=spec)
+    assert done.stdout == ""
+    assert done.stderr == f"gaitctl: {talk}gaitd has not answered after 0.2 s\n"
+
+
+def test_timeout_of_connecting(stuck):
+    """Those who gave up stay in the queue of a daemon that is stuck."""
+    while True:
+        with socket.socket(socket.AF_UNIX) as attempt:
+            attempt.setblocking(False)
+            try:
+                attempt.connect(str(stuck.socket))
+            except BlockingIOError:
+                break
+    done = stuck.ctl("shutdown", "--timeout", "0.2", status=124, timeout_s=20)
+    assert done.stderr == "gaitctl: gaitd has not answered after 0.2 s\n"
 
 
 def test_cancel(endless, client):

@@ -1,5 +1,7 @@
 #include "client_fixture.h"
 
+#include <math.h>
+
 #include "client/output.h"
 #include "client/text.h"
 
@@ -205,6 +207,16 @@ static void test_texts(void **state)
     for (size_t i = 0; i < sizeof durations / sizeof *durations; i++) {
         text_duration(text, sizeof text, durations[i].seconds);
         assert_string_equal(text, durations[i].text);
+    }
+    static const struct {
+        double value;
+        const char *text;
+    } rates[] = {{0.25, "0.25"},   {999.4, "999"},    {999.6, "1 k"},
+                 {1806, "1.81 k"}, {180600, "181 k"}, {1.5e6, "1.5 M"},
+                 {NAN, "-"}};
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
+        text_rate(text, sizeof text, rates[i].value);
+        assert_string_equal(text, rates[i].text);
     }
     text_number(text, sizeof text, 0.0001);
     assert_string_equal(text, "0.0001");

@@ -24,6 +24,7 @@ struct slot {
     bool is_going; /* once its attempt is closed */
     pid_t pid;
     struct attempt *attempt;
+    struct slot *lent_to; /* whose attempt uses this one's CPU too, or NULL */
     uint64_t idle_since; /* uv_now */
 };
 
@@ -266,11 +267,32 @@ static void advance(struct slot *slot)
     }
 }
 
+/* To an attempt of several threads: the next free slots, as the store has it,
+ * which tells of endings and dispatches in their order. */
+static void lend(struct slot *slot, int64_t threads)
+{
+    for (struct slot *other = slot + 1; threads > 1; other++) {
+        assert(other < slot->fleet->slots + slot->fleet->setup.slots);
+        if (other->attempt || other->lent_to)
+            continue;
+        other->lent_to = slot;
+        threads--;
+    }
+}
+
+static void give_back(const struct slot *slot)
+{
+    for (int i = 0; i < slot->fleet->setup.slots; i++)
+        if (slot->fleet->slots[i].lent_to == slot)
+            slot->fleet->slots[i].lent_to = NULL;
+}
+
 void fleet_dispatch(struct fleet *fleet, const struct dispatch *dispatch)
 {
     struct slot *slot = &fleet->slots[dispatch->slot];
-    assert(!slot->attempt); /* the store tells of its end first */
+    assert(!slot->attempt && !slot->lent_to); /* its end is told first */
     slot->attempt = attempt_new(dispatch);
+    lend(slot, dispatch->settings.threads);
     if (fleet->is_stopping)
         attempt_end(slot->attempt, fleet->setup.store, OUTCOME_stopped, "");
     else
@@ -302,6 +324,7 @@ void fleet_closed(struct fleet *fleet, int64_t attempt)
     }
     attempt_free(slot->attempt);
     slot->attempt = NULL;
+    give_back(slot);
     become_idle(slot);
     check_quiet(fleet);
 }
@@ -432,8 +455,9 @@ static struct cJSON *slot_write(const struct slot *slot)
         "step", "steps", "steps_per_second"};
     const struct hello *hello = slot->fleet->setup.hello;
     struct cJSON *out = cJSON_CreateObject();
+    const struct slot *busy = slot->lent_to ? slot->lent_to : slot;
     struct cJSON *progress =
-        slot->attempt ? attempt_progress(slot->attempt) : cJSON_CreateObject();
+        busy->attempt ? attempt_progress(busy->attempt) : cJSON_CreateObject();
     cJSON_AddItemToObject(out, "slot", json_integer(slot->number));
     cJSON_AddStringToObject(out, "device", hello->device);
     cJSON_AddStringToObject(out, "device_class", hello->device_class);

@@ -20,6 +20,9 @@ static bool broken(const struct reading *r)
 {
     int code;
     const char *text = gzerror(r->file, &code);
+    if (code == Z_ERRNO && errno == EISDIR)
+        return error_set(r->error, ERROR_CORRUPT, "\"%s\": not a file",
+                         r->path);
     if (code == Z_ERRNO)
         return error_set(r->error, ERROR_IO, "cannot read \"%s\": %s", r->path,
                          strerror(errno));

@@ -184,7 +184,13 @@ def flipped_gzip(folder):
     (folder / f"{TRAIN_IMAGES}.gz").write_bytes(data)
 
 
+def a_folder(folder):
+    (folder / TRAIN_IMAGES).unlink()
+    (folder / TRAIN_IMAGES).mkdir()
+
+
 @pytest.mark.parametrize("damage, message", [
+    (a_folder, '"{train_images}": not a file'),
     (wrong_magic, '"{train_images}": magic number 0x00000d03, expected 0x00000803 (images)'),
     (labels_as_images, '"{train_images}": magic number 0x00000801, expected 0x00000803 (images)'),
     (short, '"{train_images}": holds 94095 bytes, its header says 94096'),
@@ -219,12 +225,12 @@ def test_unreadable_file(new_daemon):
     folder = daemon.datasets / "KMNIST"
     write_idx_set(folder, 120, 60)
     (folder / TRAIN_IMAGES).unlink()
-    (folder / TRAIN_IMAGES).mkdir()
+    (folder / TRAIN_IMAGES).symlink_to("/proc/self/mem")  # its first page is nobody's
     with daemon.start().client() as client:
         with pytest.raises(RpcError) as refused:
             client.submit(ONCE)
         assert (refused.value.code, refused.value.message) == (
-            7, f'cannot read "{folder / TRAIN_IMAGES}": Is a directory')
+            7, f'cannot read "{folder / TRAIN_IMAGES}": Input/output error')
         assert client.call("sweeps")["sweeps"] == []
 
 

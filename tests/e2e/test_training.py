@@ -19,6 +19,19 @@ def test_two_workers_train_two_jobs_at_once(client):
     assert overlap_s > 0.5 * (one["ended_at"] - one["started_at"])
 
 
+def test_each_slot_of_a_job_with_threads_shows_it(new_daemon):
+    with new_daemon(slots=3).start().client() as client:
+        job = client.submit({"name": "wide", "nb_epochs": 100000, "threads": 2})["first_job"]
+        client.call("watch", target="wide")
+        client.await_progress(lambda progress: (progress["epoch"] or 0) >= 1)
+        slots = client.call("status")["slots"]
+        assert [slot["job"] for slot in slots] == [job, job, None]
+        assert slots[0]["worker_pid"] and not slots[1]["worker_pid"]
+        client.call("cancel", target="wide")
+        client.submit({"name": "wider", "nb_epochs": 1, "threads": 3})
+        client.await_final("wider")  # which takes them all
+
+
 def test_a_job_passes_through_its_states_in_order(new_daemon):
     """With one slot, the second of two jobs is still queued when it is watched."""
     with new_daemon(slots=1).start().client() as client:

@@ -141,9 +141,13 @@ static void says_what_the_system_says(void **state)
     assert_string_equal(error.text, expected);
     assert_int_equal(error.code, ERROR_IO);
     assert_false(idx_read(*state, ARRAY_IMAGES, &array, &error));
-    snprintf(expected, sizeof expected, "cannot read \"%s\": Is a directory",
-             (char *)*state);
+    snprintf(expected, sizeof expected, "\"%s\": not a file", (char *)*state);
     assert_string_equal(error.text, expected);
+    assert_int_equal(error.code, ERROR_CORRUPT);
+    assert_false(idx_read("/proc/self/mem", ARRAY_IMAGES, &array, &error));
+    assert_string_equal(error.text,
+                        "cannot read \"/proc/self/mem\": Input/output error");
+    assert_int_equal(error.code, ERROR_IO);
     free(path);
 }
 

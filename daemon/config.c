@@ -229,8 +229,7 @@ static void fill_folders(struct config *config)
     if (config->dataset_folders)
         return;
     config->dataset_folders = cJSON_CreateArray();
-    if (path_data(data, &error) &&
-        path_join(folder, data, "datasets", &error))
+    if (path_data(data, &error) && path_join(folder, data, "datasets", &error))
         cJSON_AddItemToArray(config->dataset_folders,
                              cJSON_CreateString(folder));
     cJSON_AddItemToArray(config->dataset_folders,

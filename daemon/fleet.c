@@ -25,7 +25,7 @@ struct slot {
     pid_t pid;
     struct attempt *attempt;
     struct slot *lent_to; /* whose attempt uses this one's CPU too, or NULL */
-    uint64_t idle_since; /* uv_now */
+    uint64_t idle_since;  /* uv_now */
 };
 
 struct fleet {

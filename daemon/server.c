@@ -34,7 +34,7 @@ struct connection {
     int under_way;  /* requests without an answer yet */
     bool is_dirty;  /* in the server's list of things to look at */
     bool is_closed; /* nothing goes in or out any more */
-    int handles; /* not yet closed */
+    int handles;    /* not yet closed */
     bool is_reading;
     bool is_ended; /* no more is taken: end of file, or a fault */
     /* The rest of an oversized message is read and thrown away: closed before
@@ -42,7 +42,7 @@ struct connection {
     bool is_lingering;
     size_t thrown_away;
     uv_timer_t patience;
-    char *out;     /* what this turn of the loop has to say */
+    char *out; /* what this turn of the loop has to say */
     size_t out_used, out_capacity;
 };
 
@@ -263,8 +263,7 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
     else if (count == UV_EOF) {
         connection->is_ended = true;
         connection->is_lingering = false;
-    }
-    else if (count < 0)
+    } else if (count < 0)
         drop(connection);
     if (!connection->is_closed)
         pump(connection);

@@ -42,7 +42,8 @@ struct spec {
     bool varies[SETTING_COUNT]; /* see spec_varies */
 };
 
-/* Parses and checks `object`, which has no member twice; false with at least one fault in `faults`.  The
+/* Parses and checks `object`, which has no member twice (message_parse sees to
+ * it); false with at least one fault in `faults`.  The
  * spec is the caller's to release in either case; `object` is not kept. */
 bool spec_init(struct spec *spec, const struct cJSON *object,
                struct faults *faults);

@@ -69,8 +69,7 @@ static void refuses_what_is_no_message(void **state)
         {"{\"a\": 1, \"\\u0061\": 2}", "member \"a\" twice"},
         {"{\"a\": 1e999}", "a number over 1.8e308"},
         {"{\"a\": [-1e999]}", "a number over 1.8e308"},
-        {"{\"a\": 1e-400}",
-         "the number at byte 7 is below 4.9e-324 and not 0"},
+        {"{\"a\": 1e-400}", "the number at byte 7 is below 4.9e-324 and not 0"},
         {"{\"a\": -0.05E-400}",
          "the number at byte 7 is below 4.9e-324 and not 0"},
         {"{\"a\": 0.12345678901234567890123456789012345678901234567890123456"

@@ -393,7 +393,7 @@ int main(int count, char **words)
     }
     rows_init(&rows);
     measure_workers(&options, &rows); /* forks while there are no threads */
-    backend_cpu_device_class(1, device, sizeof device);
+    backend_cpu_device_class(device, sizeof device);
     const char *core = getenv("OPENBLAS_CORETYPE");
     printf("\n%s%s\n%d rounds, medians of %s time; from Xavier: %d updates "
            "later\n",

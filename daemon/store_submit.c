@@ -362,9 +362,12 @@ static void note_hopeless(const struct tally *tally, struct cJSON *notes)
 {
     if (!tally->hopeless)
         return;
-    char *text = xprintf("%lld jobs fail at once: their runs are known to "
-                         "diverge before they end",
-                         (long long)tally->hopeless);
+    bool is_one = tally->hopeless == 1;
+    char *text =
+        xprintf("%lld job%s at once: %s known to diverge before %s",
+                (long long)tally->hopeless, is_one ? " fails" : "s fail",
+                is_one ? "its run is" : "their runs are",
+                is_one ? "it ends" : "they end");
     cJSON_AddItemToArray(notes, cJSON_CreateString(text));
     free(text);
 }

@@ -254,6 +254,28 @@ static void show_event(struct board *board, const struct cJSON *event)
         fflush(board->output->file);
 }
 
+/* Without bars a job that runs long would look like none. */
+static void say_begin(const struct watcher *watcher)
+{
+    char name[SPEC_NAME_BYTES + 16], counts[256];
+    long long job_count = watcher->job_count;
+    watcher_name(watcher, name, sizeof name);
+    watcher_counts(watcher, counts, sizeof counts);
+    if (watcher->is_sweep)
+        fprintf(stderr, "%s: %lld job%s: %s\n", name, job_count,
+                job_count == 1 ? "" : "s", counts);
+    else
+        fprintf(stderr, "%s: %s\n", name, counts);
+    for (int i = 0; i < watcher->running_count; i++) {
+        const struct running *job = &watcher->running[i];
+        bool has_label = *job->label != '\0';
+        fprintf(stderr, "job %lld%s%s%s  running, epoch %lld/%lld\n",
+                (long long)job->job, has_label ? " (" : "", job->label,
+                has_label ? ")" : "", (long long)job->epoch,
+                (long long)job->nb_epochs);
+    }
+}
+
 static int quiet_ms(void *user)
 {
     struct board *board = user;
@@ -267,6 +289,8 @@ static void on_news(void *user, const struct watcher *watcher,
                     enum watch_news news, const struct cJSON *params)
 {
     struct board *board = user;
+    if (news == WATCH_BEGUN && !board->has_bars && !watcher_is_over(watcher))
+        say_begin(watcher);
     if (news == WATCH_EVENT)
         show_event(board, params);
     if (news == WATCH_OVER && board->output->format != OUTPUT_TABLE)

@@ -2,7 +2,8 @@
  *
  * On a terminal the sweep and each running job have a bar, drawn again at most
  * twenty times a second when something was pushed.  Elsewhere, and for data
- * formats, every change of a job's state is one line or row.
+ * formats, every change of a job's state is one line or row, and stderr says
+ * first how things stand.
  */
 #ifndef CLIENT_BOARD_H
 #define CLIENT_BOARD_H

@@ -21,7 +21,9 @@ def test_exit_statuses(new_daemon):
     text = new_daemon().ctl("help").stdout
     statuses = re.findall(r"^ +(\d+)  (.*)$", text[text.index("exit status"):], re.MULTILINE)
     assert len(statuses) == 8
-    rows = re.findall(r"^\| (\d+) \| (.*) \|$", README, re.MULTILINE)
+    section = README[README.index("## Exit statuses"):]
+    section = section[:section.index("\n## ")]
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", section, re.MULTILINE)
     assert [(status, meaning.replace("`", "")) for status, meaning in rows] == statuses
 
 

@@ -388,6 +388,19 @@ def test_watch_to_a_pipe(gaitd, client):
     assert sum("done" in line for line in lines) >= 2
 
 
+def test_watch_says_first_how_things_stand(endless, client):
+    commands = (["endless"], ["1", "-o", "csv"])
+    watching = [endless.ctl_process("watch", *command) for command in commands]
+    for process in watching:
+        assert select.select([process.stderr], [], [], STOP_S)[0], "nothing is said"
+    client.call("cancel", target="endless")
+    said = [process.communicate(timeout=STOP_S)[1].splitlines() for process in watching]
+    assert [lines[0] for lines in said] == ['sweep "endless": 1 job: 1 running',
+                                            "job 1: 1 running"]
+    for lines in said:
+        assert re.fullmatch(r"job 1  running, epoch \d+/100000", lines[1])
+
+
 def test_follow(gaitd):
     done = gaitd.ctl("submit", "--follow", "--name=two", "--nb_epochs=1", "--seed=1,101")
     assert "\033" not in done.stdout + done.stderr
@@ -399,7 +412,7 @@ def test_watch_on_a_terminal(gaitd):
     text = terminal.read()
     assert terminal.end() == 0
     assert "\033[" in text and "100" in text
-    assert "% of 2 jobs" in text
+    assert "%  2 jobs" in text
     terminal = Terminal(gaitd, "submit", "--follow", "--name=one", "--nb_epochs=3", "--seed=501")
     assert "% of 1 job" in (text := terminal.read()) and "1 jobs" not in text
     assert terminal.end() == 0

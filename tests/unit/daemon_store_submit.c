@@ -528,6 +528,12 @@ static void divergence_is_remembered(void **state)
                         "2 jobs fail at once: their runs are known to diverge "
                         "before they end");
     answer_release(&a);
+    a = submit_spec(loop, "r3", "{'nb_epochs': 9, " BASE "}");
+    notes = cJSON_GetObjectItemCaseSensitive(a.result, "notes");
+    assert_string_equal(cJSON_GetArrayItem(notes, 0)->valuestring,
+                        "1 job fails at once: its run is known to diverge "
+                        "before it ends");
+    answer_release(&a);
     assert_int_equal(loop->changes[before + 1].to, JOB_done);
     assert_int_equal(loop->changes[before + 3].to, JOB_failed);
     assert_string_equal(loop->changes[before + 3].reason,

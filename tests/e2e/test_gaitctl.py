@@ -414,7 +414,7 @@ def test_watch_on_a_terminal(gaitd):
     assert "\033[" in text and "100" in text
     assert "%  2 jobs" in text
     terminal = Terminal(gaitd, "submit", "--follow", "--name=one", "--nb_epochs=3", "--seed=501")
-    assert "% of 1 job" in (text := terminal.read()) and "1 jobs" not in text
+    assert "%  1 job" in (text := terminal.read()) and "1 jobs" not in text
     assert terminal.end() == 0
 
 

@@ -6,8 +6,14 @@ Reads "bp" or "gait" a line, takes one step, answers with its seconds of
 wall time and of processor time.  Says "ready" first; ends at once where there is no PyTorch.
 """
 
+import os
 import sys
 import time
+
+# Debian's PyTorch leaves products to the system's BLAS, which reads its own
+# variables, once, and heeds set_num_threads only where it is built with OpenMP.
+for library in ("OPENBLAS", "OMP", "MKL"):
+    os.environ[library + "_NUM_THREADS"] = "1"
 
 try:
     import torch

@@ -2,8 +2,9 @@
 """The engine's BP and GAIT steps as one writes them in PyTorch: float32, one
 thread, a square network of five layers of 784 units, batches of 60.
 
-Reads "bp" or "gait" a line, takes one step, answers with its seconds of
-wall time and of processor time.  Says "ready" first; ends at once where there is no PyTorch.
+Reads "bp" or "gait" a line, takes one step, answers with its seconds of wall
+time and of processor time.  Says "ready" first; ends at once where there is
+no PyTorch.
 """
 
 import os

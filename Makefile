@@ -101,11 +101,11 @@ $(BUILD)/$(1)/%.o: $(1)/%.c $(BUILD)/flags
 endef
 $(foreach f,$(FOLDERS),$(eval $(call folder_rule,$(f))))
 
-# The tables, as one C string.
-$(BUILD)/schema_sql.h: schema/schema.sql
+# The tables, and how older ones become them, as C strings.
+$(BUILD)/%_sql.h: schema/%.sql
 	@mkdir -p $(@D)
 	$(Q)sed -e 's/[\"]/\\&/g' -e 's/.*/"&\\n"/' $< >$@
-$(BUILD)/daemon/tables.o: $(BUILD)/schema_sql.h
+$(BUILD)/daemon/tables.o: $(patsubst schema/%.sql,$(BUILD)/%_sql.h,$(wildcard schema/*.sql))
 
 define program_rule
 $(BUILD)/$(1): $(BUILD)/$(2)/main.o $$($(2)_OBJECTS) $$(schema_OBJECTS) $(BUILD)/files

@@ -30,6 +30,12 @@ struct operation {
     /* What a worker did cannot be refused: it is tried again until the disk
      * has room, and another failure is fatal. */
     bool is_kept;
+    /* Set by `run` when it did a piece of its work (some 20 ms) and has more
+     * to do: the piece is committed, and `run` is called again in a later
+     * transaction, after what waits by then; only the last one is answered.
+     * When a later piece fails, those before it are there: `run` sees to it
+     * that they do no harm, after a crash too. */
+    bool is_unfinished;
 };
 
 struct operations {
@@ -63,9 +69,10 @@ struct store {
 
     /* The store's thread only. */
     struct db *db;
-    struct operations kept; /* to be tried again */
-    struct notices said;    /* in this transaction */
-    double now;             /* of this transaction, as stored */
+    struct operations kept;       /* to be tried again */
+    struct operations unfinished; /* to be gone on with */
+    struct notices said;          /* in this transaction */
+    double now;                   /* of this transaction, as stored */
     int slot_count;
     struct slot *slots; /* by number */
     int64_t *attempts;  /* of the slots, before this transaction */

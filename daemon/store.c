@@ -117,14 +117,17 @@ static bool run_one(struct store *store, struct operation *operation,
                     struct error *error)
 {
     struct notice **mark = store->said.end;
+    operation->is_unfinished = false;
     if (!db_savepoint(store->db, error))
         return false;
     if (operation->run(store, operation, error)) {
         if (!db_release(store->db, error))
             return false;
-        answer(store, operation, NULL);
+        if (!operation->is_unfinished)
+            answer(store, operation, NULL);
         return true;
     }
+    operation->is_unfinished = false;
     notices_undo(&store->said, mark);
     if (!db_in_transaction(store->db) || operation->is_kept ||
         db_trouble(store->db) != DB_FINE)
@@ -179,6 +182,21 @@ static void postpone(struct store *store, struct operations *batch,
     }
 }
 
+/* The batch is stored: what has more to do goes on later. */
+static void settle(struct store *store, struct operations *batch)
+{
+    struct operation *operation = batch->first;
+    operations_init(batch);
+    while (operation) {
+        struct operation *next = operation->next;
+        if (operation->is_unfinished)
+            append(&store->unfinished, operation);
+        else
+            operation_free(operation);
+        operation = next;
+    }
+}
+
 static double wall_clock(void)
 {
     struct timespec now;
@@ -204,7 +222,7 @@ static void commit_batch(struct store *store, struct operations *batch)
     if (run_all(store, batch, &error)) {
         if (db_written(store->db) > written)
             note_stored(store, NULL);
-        operations_free(batch);
+        settle(store, batch);
     } else {
         notices_release(&store->said);
         db_rollback(store->db);
@@ -256,6 +274,8 @@ static bool take(struct store *store, struct operations *batch)
     pthread_mutex_lock(&store->mutex);
     if (store->kept.first)
         wait_for(store, RETRY_S);
+    else if (store->unfinished.first && !store->is_broken)
+        ; /* there is something to do */
     else if (db_wal_pages(store->db) == 0 || store->is_broken)
         wait_long(store);
     else
@@ -264,6 +284,7 @@ static bool take(struct store *store, struct operations *batch)
     operations_init(batch);
     join(batch, &store->kept);
     join(batch, &store->waiting);
+    join(batch, &store->unfinished);
     pthread_mutex_unlock(&store->mutex);
     return batch->first || !is_last;
 }
@@ -302,6 +323,7 @@ static void init(struct store *store, const struct store_hooks *hooks)
     store->hooks = *hooks;
     operations_init(&store->waiting);
     operations_init(&store->kept);
+    operations_init(&store->unfinished);
     notices_init(&store->ready);
     notices_init(&store->said);
     pthread_mutex_init(&store->mutex, NULL);
@@ -316,6 +338,7 @@ static void store_free(struct store *store)
 {
     operations_free(&store->waiting);
     operations_free(&store->kept);
+    operations_free(&store->unfinished);
     notices_release(&store->ready);
     notices_release(&store->said);
     pthread_cond_destroy(&store->changed);

@@ -11,11 +11,17 @@
 
 enum { APPLICATION_ID = 0x67616974 }; /* "gait" */
 
-/* migrations[n] takes a file from version n to n + 1. */
-static const char *const migrations[TABLES_VERSION] = {
-    (const char[]){
+/* A new file's tables. */
+static const char newest[] = {
 #include "schema_sql.h"
-    },
+};
+
+/* migrations[n] takes a file of version n to n + 1. */
+static const char *const migrations[TABLES_VERSION] = {
+    [1] =
+        (const char[]){
+#include "migration_1_sql.h"
+        },
 };
 
 static const struct {
@@ -96,7 +102,9 @@ static bool migrate(struct db *db, const char *path, struct error *error)
         return false;
     if (version == TABLES_VERSION)
         return true;
-    for (int64_t v = version; v < TABLES_VERSION; v++)
+    if (version == 0 && !db_script(db, newest, error))
+        return false;
+    for (int64_t v = version; v > 0 && v < TABLES_VERSION; v++)
         if (!db_script(db, migrations[v], error))
             return false;
     return run_text(db,

@@ -1,14 +1,16 @@
 /* tables.h: the database file, brought up to what this gaitd knows.
  *
- * Migrations by user_version, then the columns of settings that the file does
- * not have yet, then the views; all in one transaction.
+ * A new file gets the tables of schema/schema.sql; an older one is brought up
+ * to them by schema/migration_<version>.sql, one after another.  Then come the
+ * columns of settings that the file does not have yet, and the views; all in
+ * one transaction.
  */
 #ifndef DAEMON_TABLES_H
 #define DAEMON_TABLES_H
 
 #include "daemon/db.h"
 
-enum { TABLES_VERSION = 1 };
+enum { TABLES_VERSION = 2 };
 
 /* Opens or creates `path` for writing.  NULL when it is of a newer version, or
  * not gaitd's: such a file is left as it is. */

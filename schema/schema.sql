@@ -1,4 +1,5 @@
--- schema.sql: version 1 of the database (application_id 0x67616974, "gait").
+-- schema.sql: version 2 of the database (application_id 0x67616974, "gait").
+-- What is changed here is changed in files of version 1 by migration_1.sql.
 --
 -- One column per trajectory or measurement setting is added to `run` when the
 -- database is opened, from the settings table (schema/settings.h), so none is
@@ -32,7 +33,8 @@ CREATE TABLE sweep (
     request_id   TEXT    NOT NULL UNIQUE,     -- chosen by the client
     job_count    INTEGER NOT NULL,
     submitted_at REAL    NOT NULL,
-    is_hidden    INTEGER NOT NULL DEFAULT 0   -- a verification: see job
+    is_hidden    INTEGER NOT NULL DEFAULT 0,  -- a verification: see job
+    is_complete  INTEGER NOT NULL DEFAULT 1   -- 0: its jobs are still going in
 ) STRICT;
 
 CREATE TABLE run (

@@ -39,7 +39,7 @@ RULES = [{"algorithm": "BP"}, {"algorithm": "GAIT", "orthogonal_reg": 0.1},
 def sweep(number):
     """A sweep of all rules, whose runs no other sweep has."""
     return {"name": f"torture-{number}", "base": {**BASE, "seed": 1 + 1000 * number},
-            "jobs": RULES}
+            "points": RULES}
 
 
 # Catching a process in a phase.

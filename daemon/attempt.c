@@ -116,7 +116,8 @@ static bool take_started(const struct news *news, struct error *error)
     if (!take_step(news, error))
         return false;
     attempt->is_started = true;
-    store_attempt_started(news->store, attempt->dispatch.attempt, news->pid);
+    store_attempt_started(news->store, attempt->dispatch.attempt, news->pid,
+                          attempt->step);
     log_write(news->log, LOG_info, "job %lld %s step %lld in slot %d",
               (long long)attempt->dispatch.job,
               attempt->step > 0 ? "goes on from" : "begins at",

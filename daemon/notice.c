@@ -20,6 +20,7 @@ struct notice {
         struct {
             int64_t attempt, step;
         };
+        int64_t event;
         struct job_change change; /* its texts follow in `text` */
         struct dispatch *dispatch;
         struct reply *reply;
@@ -212,6 +213,17 @@ static void deliver_stop(struct notice *notice, const struct store_hooks *hooks)
 void notice_stop(struct notices *notices, int64_t attempt)
 {
     add(notices, 0, deliver_stop)->attempt = attempt;
+}
+
+static void deliver_event(struct notice *notice,
+                          const struct store_hooks *hooks)
+{
+    hooks->on_event(hooks->user, notice->event);
+}
+
+void notice_event(struct notices *notices, int64_t event)
+{
+    add(notices, 0, deliver_event)->event = event;
 }
 
 static void deliver_refused(struct notice *notice,

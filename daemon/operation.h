@@ -77,6 +77,7 @@ struct store {
     struct slot *slots; /* by number */
     int64_t *attempts;  /* of the slots, before this transaction */
     bool is_draining, is_broken;
+    bool is_drained; /* as stored: see store_drain.c */
     bool is_stuck; /* nothing can be stored at present */
 };
 
@@ -116,9 +117,23 @@ bool store_run_wake(struct store *store, int64_t run, struct error *error);
  * job of the run is, or an attempt is under way. */
 bool store_run_release(struct store *store, int64_t run, struct error *error);
 
-/* A line of the table `event`; ids of 0 and NULL text are left out. */
+/* A line of the table `event`, of a kind of schema/event.h; ids of 0 and NULL
+ * text are left out.  store_event_cost: with what it cost, NaN: not known. */
 bool store_event_add(struct store *store, const char *kind, int64_t sweep,
                      int64_t job, const char *text, struct error *error);
+bool store_event_cost(struct store *store, const char *kind, int64_t sweep,
+                      int64_t job, const char *text, double cost_s,
+                      struct error *error);
+
+/* An attempt goes on from `step`: the event of that, and of what was lost by
+ * the attempt before it. */
+bool store_attempt_resumed(struct store *store, int64_t attempt, int64_t step,
+                           struct error *error);
+
+/* Reads whether the queue is drained; and the event when it has become quiet,
+ * to be called after an attempt has ended. */
+bool store_drain_load(struct store *store, struct error *error);
+bool store_drain_check(struct store *store, struct error *error);
 
 /* The layers of a row: stored beside it; and whether those of its step that
  * are stored are the same. */

@@ -216,6 +216,7 @@ static void commit_batch(struct store *store, struct operations *batch)
 {
     struct error error = {0};
     int slot_count = store->slot_count;
+    bool is_drained = store->is_drained;
     int64_t written = db_written(store->db);
     store->now = wall_clock();
     remember_slots(store);
@@ -227,6 +228,7 @@ static void commit_batch(struct store *store, struct operations *batch)
         notices_release(&store->said);
         db_rollback(store->db);
         restore_slots(store, slot_count);
+        store->is_drained = is_drained;
         if (db_trouble(store->db) == DB_LATER) {
             note_stored(store, &error);
             postpone(store, batch, &error);
@@ -353,6 +355,7 @@ static bool recover(struct store *store, struct error *error)
 {
     store->now = wall_clock();
     bool is_fine = db_begin(store->db, error) && store_recover(store, error) &&
+                   store_drain_load(store, error) &&
                    db_commit(store->db, error);
     notices_release(&store->said); /* nobody listens yet */
     return is_fine;

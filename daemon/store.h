@@ -64,6 +64,8 @@ struct store_hooks {
     void (*on_stop)(void *user, int64_t attempt);
     /* A row did not fit what is stored; end the attempt with this outcome. */
     void (*on_refused)(void *user, int64_t attempt, const struct error *error);
+    /* The table of events has come to this id. */
+    void (*on_event)(void *user, int64_t event);
     /* Nothing can be stored at present (disk full, database locked), and why;
      * NULL: it can again.  Once each. */
     void (*on_stuck)(void *user, const struct error *error);
@@ -133,6 +135,18 @@ void store_watch(struct store *store, const char *target,
  * more than one thread takes as many slots; `slot` is the lowest of them. */
 void store_slot_open(struct store *store, int slot, const char *device,
                      const char *device_class);
+/* Sends what failed or was cancelled to the queue again. */
+void store_retry(struct store *store, const char *target,
+                 const struct caller *caller, store_reply *reply, void *user);
+/* No more dispatches until that is undone, over restarts too; of operators. */
+void store_set_drained(struct store *store, bool is_drained,
+                       const struct caller *caller, store_reply *reply,
+                       void *user);
+/* Remembers that a user has been told of what happened so far: of events up to
+ * this one, of jobs that were final by then. */
+void store_visit(struct store *store, uid_t uid, int64_t event,
+                 double finished_at);
+
 /* No more dispatches (shutdown).  Replied with {"running": n}. */
 void store_drain(struct store *store, store_reply *reply, void *user);
 
@@ -145,7 +159,9 @@ struct history_row {
     int layer_count;                 /* 0 without diagnostics */
     const struct diagnostic *layers; /* borrowed: store_row copies them */
 };
-void store_attempt_started(struct store *store, int64_t attempt, pid_t pid);
+/* `step`: updates done, from a checkpoint. */
+void store_attempt_started(struct store *store, int64_t attempt, pid_t pid,
+                           int64_t step);
 void store_row(struct store *store, int64_t attempt,
                const struct history_row *row);
 void store_checkpoint(struct store *store, int64_t attempt, int64_t step,
@@ -162,7 +178,7 @@ enum outcome { OUTCOMES(OUTCOME_ENUM) OUTCOME_COUNT };
 
 struct ending {
     enum outcome outcome;
-    int64_t step;
+    int64_t step; /* updates done, as last heard; -1: not known */
     int64_t diverged_epoch; /* of OUTCOME_diverged */
     char state_hash[33];    /* of OUTCOME_done */
     char message[1000];

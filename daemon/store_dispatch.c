@@ -332,7 +332,7 @@ static bool start(struct store *store, const struct head *head,
 
 bool store_dispatch(struct store *store, struct error *error)
 {
-    while (!store->is_draining && has_free_slot(store)) {
+    while (!store->is_draining && !store->is_drained && has_free_slot(store)) {
         struct head head;
         bool found = false, is_possible = false;
         if (!read_head(store, &head, &found, error))
@@ -410,7 +410,6 @@ void store_slot_open(struct store *store, int slot, const char *device,
 static bool run_drain(struct store *store, struct operation *operation,
                       struct error *error)
 {
-    (void)error;
     int running = 0;
     for (int i = 0; i < store->slot_count; i++) {
         struct slot *slot = &store->slots[i];
@@ -419,7 +418,10 @@ static bool run_drain(struct store *store, struct operation *operation,
     store->is_draining = true;
     operation->result = cJSON_CreateObject();
     cJSON_AddItemToObject(operation->result, "running", json_integer(running));
-    return true;
+    struct error text;
+    error_set(&text, ERROR_NONE, "%d running job%s saved first", running,
+              running == 1 ? " is" : "s are");
+    return store_event_add(store, "stopping", 0, 0, text.text, error);
 }
 
 void store_drain(struct store *store, store_reply *reply, void *user)

@@ -39,10 +39,12 @@ static bool close_attempt(struct store *store, int64_t attempt,
 {
     struct statement *s =
         db_sql(store->db, "UPDATE attempt SET ended_at = ?, outcome = ?, "
-                          "message = nullif(?, '') WHERE id = ?");
+                          "message = nullif(?, ''), step = nullif(?, -1) "
+                          "WHERE id = ?");
     bind_real(s, store->now);
     bind_text(s, outcomes[ending->outcome]);
     bind_text(s, ending->message);
+    bind_integer(s, ending->step);
     bind_integer(s, attempt);
     return statement_run(s, error);
 }
@@ -182,7 +184,7 @@ static bool run_ending(struct store *store, struct operation *operation,
         return false;
     store_slots_free(store, o->attempt);
     notice_closed(&store->said, o->attempt);
-    return true;
+    return store_drain_check(store, error);
 }
 
 void store_attempt_end(struct store *store, int64_t attempt,
@@ -214,6 +216,7 @@ static bool next_lost(struct store *store, int64_t *attempt, int64_t *job,
 bool store_recover(struct store *store, struct error *error)
 {
     static const struct ending lost = {.outcome = OUTCOME_lost,
+                                       .step = -1,
                                        .message = "gaitd ended"};
     int count = 0;
     for (;; count++) {
@@ -226,6 +229,7 @@ bool store_recover(struct store *store, struct error *error)
             return false;
     }
     struct error text;
-    error_set(&text, ERROR_NONE, "%d attempts had been cut short", count);
+    error_set(&text, ERROR_NONE, "%d attempt%s had been cut short", count,
+              count == 1 ? "" : "s");
     return store_event_add(store, "started", 0, 0, text.text, error);
 }

@@ -85,20 +85,6 @@ bool store_job_tell(struct store *store, const struct stored_job *job,
     return true;
 }
 
-bool store_event_add(struct store *store, const char *kind, int64_t sweep,
-                     int64_t job, const char *text, struct error *error)
-{
-    struct statement *s =
-        db_sql(store->db, "INSERT INTO event (at, kind, sweep_id, job_id, "
-                          "text) VALUES (?, ?, nullif(?, 0), nullif(?, 0), ?)");
-    bind_real(s, store->now);
-    bind_text(s, kind);
-    bind_integer(s, sweep);
-    bind_integer(s, job);
-    bind_text(s, text);
-    return statement_run(s, error);
-}
-
 /* Moving. */
 
 static bool update_state(struct store *store, const struct stored_job *job,
@@ -240,9 +226,8 @@ static bool is_taken(struct store *store, int64_t run, bool *is_taken,
     struct statement *s =
         db_sql(store->db,
                "SELECT 1 FROM job j WHERE j.run_id = ? AND (j.is_ready = 1 OR "
-               "j.state = 'running' OR (j.state <> 'queued' AND EXISTS "
-               "(SELECT 1 FROM attempt a WHERE a.job_id = j.id "
-               "AND a.ended_at IS NULL))) LIMIT 1");
+               "j.state = 'running' OR EXISTS (SELECT 1 FROM attempt a "
+               "WHERE a.job_id = j.id AND a.ended_at IS NULL)) LIMIT 1");
     bind_integer(s, run);
     *is_taken = statement_next(s);
     return statement_finish(s, error);

@@ -1,3 +1,20 @@
 -- migration_1.sql: makes a database of version 1 one of version 2.
 
 ALTER TABLE sweep ADD COLUMN is_complete INTEGER NOT NULL DEFAULT 1;
+
+ALTER TABLE attempt ADD COLUMN from_step INTEGER;
+ALTER TABLE attempt ADD COLUMN step INTEGER;
+ALTER TABLE event ADD COLUMN cost_s REAL;
+CREATE INDEX job_finished ON job (finished_at, state, sweep_id) WHERE finished_at IS NOT NULL;
+
+CREATE TABLE visit (
+    uid         INTEGER PRIMARY KEY,
+    at          REAL    NOT NULL,
+    event_id    INTEGER NOT NULL,
+    finished_at REAL    NOT NULL
+) STRICT;
+
+CREATE TABLE drain (
+    at   REAL NOT NULL,
+    user TEXT NOT NULL
+) STRICT;

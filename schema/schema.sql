@@ -90,6 +90,7 @@ CREATE INDEX job_waiting ON job (reason) WHERE state = 'queued' AND reason IS NO
 CREATE INDEX job_queued ON job (run_id, nb_epochs) WHERE state = 'queued';
 CREATE INDEX job_run ON job (run_id);
 CREATE INDEX job_state ON job (sweep_id, state);
+CREATE INDEX job_finished ON job (finished_at, state, sweep_id) WHERE finished_at IS NOT NULL;
 
 CREATE TABLE history (
     run_id         INTEGER NOT NULL REFERENCES run (id),
@@ -137,7 +138,10 @@ CREATE TABLE attempt (
     started_at REAL    NOT NULL,
     ended_at   REAL,
     outcome    TEXT,                          -- NULL while it runs
-    message    TEXT
+    message    TEXT,
+    from_step  INTEGER,                       -- updates done when it began
+    step       INTEGER                        -- and at its end, as last heard;
+                                              -- NULL: gaitd ended first
 ) STRICT;
 CREATE INDEX attempt_job ON attempt (job_id);
 CREATE INDEX attempt_open ON attempt (job_id) WHERE ended_at IS NULL;
@@ -145,8 +149,21 @@ CREATE INDEX attempt_open ON attempt (job_id) WHERE ended_at IS NULL;
 CREATE TABLE event (
     id       INTEGER PRIMARY KEY,
     at       REAL    NOT NULL,
-    kind     TEXT    NOT NULL,
+    kind     TEXT    NOT NULL,                -- schema/event.h
     sweep_id INTEGER,
     job_id   INTEGER,
-    text     TEXT
+    text     TEXT,
+    cost_s   REAL                             -- of computing, done again
+) STRICT;
+
+CREATE TABLE visit (                          -- what a user has been told of
+    uid         INTEGER PRIMARY KEY,
+    at          REAL    NOT NULL,
+    event_id    INTEGER NOT NULL,             -- events up to this one
+    finished_at REAL    NOT NULL              -- jobs up to then
+) STRICT;
+
+CREATE TABLE drain (                          -- a row: no job is started
+    at   REAL NOT NULL,
+    user TEXT NOT NULL                        -- who asked for it
 ) STRICT;

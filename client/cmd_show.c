@@ -6,6 +6,13 @@
 #include "client/connection.h"
 #include "client/exits.h"
 #include "client/listing.h"
+#include "schema/control.h"
+
+#define CONTROL_CELL_INTEGER COLUMN_NUMBER
+#define CONTROL_CELL_TEXT COLUMN_TEXT
+#define CONTROL_CELL_BOOLEAN COLUMN_TEXT
+#define CONTROL_CELL(name, type, initial, least, most, words, help)            \
+    {#name, NULL, CONTROL_CELL_##type, true},
 
 static const struct column sweep_columns[] = {
     {"id", "sweep", COLUMN_NUMBER, true},
@@ -20,6 +27,7 @@ static const struct column sweep_columns[] = {
     {"cancelled", NULL, COLUMN_NUMBER, true},
     {"submitted_at", "submitted", COLUMN_TIME, true},
     {"finished_at", "finished", COLUMN_TIME, true},
+    CONTROLS(CONTROL_CELL) /* */
 };
 
 static const struct column job_columns[] = {

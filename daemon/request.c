@@ -73,6 +73,7 @@ static const struct method methods[] = {
      request_submit,
      {{"spec", PARAM_OBJECT, false},
       {"request_id", PARAM_TEXT, false},
+      {"controls", PARAM_OBJECT, true},
       {"dry_run", PARAM_BOOLEAN, true},
       {"fresh", PARAM_BOOLEAN, true}}},
     {"list", ask, {ANY_TARGET, {"state", PARAM_TEXT, true}, PAGE}},

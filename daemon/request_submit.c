@@ -206,6 +206,22 @@ static struct submission *make(struct request *request)
     return submission;
 }
 
+static void read_controls(struct submit *submit)
+{
+    struct controls *controls = &submit->submission->controls;
+    struct faults *faults = &submit->faults;
+    faults->context = "controls";
+    controls_init(controls);
+    controls_read(
+        cJSON_GetObjectItemCaseSensitive(submit->request->params, "controls"),
+        controls, faults);
+    if (controls->priority > 0 && !submit->submission->caller.is_operator)
+        faults_add(faults, "priority",
+                   "%lld is above 0, which only operators may choose",
+                   (long long)controls->priority);
+    faults->context = "";
+}
+
 void request_submit(struct request *request)
 {
     if (!request_check_id(request))
@@ -216,5 +232,6 @@ void request_submit(struct request *request)
     faults_init(&submit->faults);
     spec_init(submit->submission->spec, submit->submission->spec_json,
               &submit->faults);
+    read_controls(submit);
     look(submit);
 }

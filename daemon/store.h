@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "schema/control.h"
 #include "schema/error.h"
 #include "schema/job.h"
 #include "schema/settings.h"
@@ -105,6 +106,7 @@ struct dataset {
 struct submission {
     struct spec *spec;
     struct cJSON *spec_json; /* as submitted */
+    struct controls controls;
     char request_id[128];
     struct caller caller;
     int dataset_count;

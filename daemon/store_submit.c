@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/columns.h"
 #include "daemon/operation.h"
 #include "daemon/submission.h"
 #include "daemon/wish.h"
@@ -339,8 +340,8 @@ static bool insert_sweep(struct store *store, const struct submission *s,
     char *spec = json_print(s->spec_json, &length);
     struct statement *i = db_sql(
         store->db, "INSERT INTO sweep (id, name, owner, owner_uid, spec, "
-                   "request_id, job_count, submitted_at) "
-                   "VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+                   "request_id, job_count, submitted_at" CONTROL_COLUMNS
+                   ") VALUES (?, ?, ?, ?, ?, ?, ?, ?" CONTROL_PARAMETERS ")");
     bind_integer(i, sweep->id);
     bind_text(i, sweep->name);
     bind_text(i, sweep->owner);
@@ -349,6 +350,7 @@ static bool insert_sweep(struct store *store, const struct submission *s,
     bind_text(i, s->request_id);
     bind_integer(i, sweep->job_count);
     bind_real(i, store->now);
+    controls_bind(i, &s->controls);
     bool is_fine = statement_run(i, error);
     free(spec);
     return is_fine && store_event_add(store, "submitted", sweep->id, 0,

@@ -5,7 +5,8 @@
 -- database is opened, from the settings table (schema/settings.h), so none is
 -- listed here; true is 1, "all" is 0.  What has no effect on a run is at its
 -- default there and in the views, orthogonal_init too where it is forced
--- (settings_canonical in schema/settings.h).  Times are seconds since 1970 (UTC),
+-- (settings_canonical in schema/settings.h).  Likewise the controls
+-- (schema/control.h) are columns of `sweep`, "none" being 0 or ''.  Times are seconds since 1970 (UTC),
 -- durations seconds, accuracies fractions.
 -- Read it with `sqlite3 -readonly`: only gaitd may write.
 --

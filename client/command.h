@@ -24,8 +24,9 @@
     X(wait)                                                                    \
     X(explain)                                                                 \
     X(cancel)                                                                  \
+    X(retry)                                                                   \
     X(history)                                                                 \
-    X(results) X(plot) X(verify) X(status) X(shutdown)
+    X(results) X(plot) X(verify) X(status) X(events) X(drain) X(shutdown)
 
 /* What a command works with.  Data goes to `output` (stdout), talk to stderr.
  */

@@ -82,6 +82,11 @@ static void on_refused(void *user, int64_t attempt, const struct error *error)
     fleet_refused(gaitd->fleet, attempt, error);
 }
 
+static void on_event(void *user, int64_t event, const char *kind)
+{
+    hub_event(((struct gaitd *)user)->hub, event, kind);
+}
+
 static void on_stuck(void *user, const struct error *error)
 {
     const struct gaitd *gaitd = user;
@@ -265,6 +270,7 @@ static bool open_database(struct gaitd *gaitd, struct error *error)
         .on_closed = on_closed,
         .on_stop = on_stop,
         .on_refused = on_refused,
+        .on_event = on_event,
         .on_stuck = on_stuck,
         .on_fatal = on_fatal,
         .wake = wake_store,

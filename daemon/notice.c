@@ -20,7 +20,10 @@ struct notice {
         struct {
             int64_t attempt, step;
         };
-        int64_t event;
+        struct {
+            int64_t event;
+            const char *kind;
+        };
         struct job_change change; /* its texts follow in `text` */
         struct dispatch *dispatch;
         struct reply *reply;
@@ -218,12 +221,14 @@ void notice_stop(struct notices *notices, int64_t attempt)
 static void deliver_event(struct notice *notice,
                           const struct store_hooks *hooks)
 {
-    hooks->on_event(hooks->user, notice->event);
+    hooks->on_event(hooks->user, notice->event, notice->kind);
 }
 
-void notice_event(struct notices *notices, int64_t event)
+void notice_event(struct notices *notices, int64_t event, const char *kind)
 {
-    add(notices, 0, deliver_event)->event = event;
+    struct notice *notice = add(notices, 0, deliver_event);
+    notice->event = event;
+    notice->kind = kind;
 }
 
 static void deliver_refused(struct notice *notice,

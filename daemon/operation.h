@@ -78,7 +78,7 @@ struct store {
     int64_t *attempts;  /* of the slots, before this transaction */
     bool is_draining, is_broken;
     bool is_drained; /* as stored: see store_drain.c */
-    bool is_stuck; /* nothing can be stored at present */
+    bool is_stuck;   /* nothing can be stored at present */
 };
 
 /* Queues it; `bytes` is the size of the whole struct, zeroed. */
@@ -117,13 +117,18 @@ bool store_run_wake(struct store *store, int64_t run, struct error *error);
  * job of the run is, or an attempt is under way. */
 bool store_run_release(struct store *store, int64_t run, struct error *error);
 
-/* A line of the table `event`, of a kind of schema/event.h; ids of 0 and NULL
+/* A line of the table `event`, of a kind of schema/event.h, which is a
+ * constant; ids of 0 and NULL
  * text are left out.  store_event_cost: with what it cost, NaN: not known. */
 bool store_event_add(struct store *store, const char *kind, int64_t sweep,
                      int64_t job, const char *text, struct error *error);
 bool store_event_cost(struct store *store, const char *kind, int64_t sweep,
                       int64_t job, const char *text, double cost_s,
                       struct error *error);
+
+/* A job has become final: what that means for its sweep. */
+bool store_sweep_check(struct store *store, const struct stored_job *job,
+                       struct error *error);
 
 /* An attempt goes on from `step`: the event of that, and of what was lost by
  * the attempt before it. */

@@ -147,6 +147,21 @@ static char *explain_queued(const struct question *question,
                          : explain_twin(question, job, error);
 }
 
+/* NULL without an error when it is not. */
+static char *explain_drained(const struct question *question,
+                             const struct subject *job, struct error *error)
+{
+    char at[32];
+    struct drained drained;
+    error->code = ERROR_NONE;
+    if (!question_drained(question, &drained, error) || !drained.is_drained)
+        return NULL;
+    return xprintf("job %lld is queued, and no job is started since %s had the "
+                   "queue drained at %s: gaitctl drain --undo ends that",
+                   (long long)job->id, drained.user,
+                   print_time(drained.at, at));
+}
+
 /* The caller's; NULL with an error. */
 static char *explain(const struct question *question, const struct subject *job,
                      const struct offer *offer, struct error *error)
@@ -156,8 +171,12 @@ static char *explain(const struct question *question, const struct subject *job,
     const char *reason = job->reason;
     const char *between = reason[0] ? ": " : "";
     switch (job->state) {
-    case JOB_queued:
+    case JOB_queued: {
+        char *text = explain_drained(question, job, error);
+        if (text || error->code != ERROR_NONE)
+            return text;
         return explain_queued(question, job, offer, error);
+    }
     case JOB_running:
         return xprintf("job %lld has been running since %s (attempt %lld)", id,
                        print_time(job->started_at, at),

@@ -50,6 +50,9 @@ static void ask(struct request *request);
 static void explain(struct request *request);
 static void verify(struct request *request);
 static void cancel(struct request *request);
+static void retry(struct request *request);
+static void drain(struct request *request);
+static void show_events(struct request *request);
 static void watch(struct request *request);
 static void show_status(struct request *request);
 static void shut_down(struct request *request);
@@ -82,11 +85,19 @@ static const struct method methods[] = {
     {"history", ask, {TARGET, {"layers", PARAM_BOOLEAN, true}, PAGE}},
     {"results", ask, {TARGET, {"by", PARAM_LIST, true}, PAGE}},
     {"cancel", cancel, {TARGET}},
+    {"retry", retry, {TARGET}},
+    {"drain", drain, {{"undo", PARAM_BOOLEAN, true}}},
+    {"events",
+     show_events,
+     {ANY_TARGET,
+      {"since", PARAM_INTEGER, true},
+      {"follow", PARAM_BOOLEAN, true},
+      PAGE}},
     {"explain", explain, {TARGET}},
     {"verify", verify, {TARGET, {"request_id", PARAM_TEXT, false}}},
     {"verification", ask, {TARGET, PAGE}},
     {"watch", watch, {TARGET}},
-    {"status", show_status, {{NULL, PARAM_TEXT, true}}},
+    {"status", show_status, {{"look", PARAM_BOOLEAN, true}}},
     {"shutdown", shut_down, {{NULL, PARAM_TEXT, true}}},
 };
 enum { METHOD_COUNT = sizeof methods / sizeof *methods };
@@ -161,6 +172,30 @@ static void cancel(struct request *request)
                  request);
 }
 
+static void retry(struct request *request)
+{
+    store_retry(request->gaitd->store, target_of(request),
+                connection_caller(request->connection), request_reply, request);
+}
+
+static void drain(struct request *request)
+{
+    store_set_drained(
+        request->gaitd->store, !json_boolean_or(request->params, "undo", false),
+        connection_caller(request->connection), request_reply, request);
+}
+
+/* The connection hears of events from before they are looked for on, so that
+ * none falls between. */
+static void show_events(struct request *request)
+{
+    struct cJSON *params = cJSON_Duplicate(request->params, true);
+    cJSON_DeleteItemFromObjectCaseSensitive(params, "follow");
+    if (json_boolean_or(request->params, "follow", false))
+        hub_follow(request->gaitd->hub, request->connection);
+    ask_with(request, params);
+}
+
 static void verify(struct request *request)
 {
     if (request_check_id(request))
@@ -204,6 +239,18 @@ static struct cJSON *bytes_free(const char *folder)
     return json_integer((int64_t)status.f_bavail * (int64_t)status.f_frsize);
 }
 
+/* The news that the answer holds have been heard. */
+static void move_visit(const struct request *request, struct cJSON *result)
+{
+    struct cJSON *seen = cJSON_DetachItemFromObject(result, "seen");
+    if (json_boolean_or(request->params, "look", false))
+        store_visit(request->gaitd->store,
+                    connection_caller(request->connection)->uid,
+                    json_integer_or(seen, "event", 0),
+                    json_real_or(seen, "finished_at", 0));
+    cJSON_Delete(seen);
+}
+
 static void on_counts(void *user, struct cJSON *result,
                       const struct error *error, struct cJSON *data)
 {
@@ -211,6 +258,7 @@ static void on_counts(void *user, struct cJSON *result,
     const struct gaitd *gaitd = request->gaitd;
     const struct config *config = gaitd->config;
     if (result) {
+        move_visit(request, result);
         cJSON_AddStringToObject(result, "version", GAITD_VERSION);
         cJSON_AddItemToObject(result, "protocol", json_integer(PROTOCOL));
         cJSON_AddItemToObject(result, "pid", json_integer(getpid()));

@@ -66,7 +66,7 @@ struct store_hooks {
     /* A row did not fit what is stored; end the attempt with this outcome. */
     void (*on_refused)(void *user, int64_t attempt, const struct error *error);
     /* The table of events has come to this id. */
-    void (*on_event)(void *user, int64_t event);
+    void (*on_event)(void *user, int64_t event, const char *kind);
     /* Nothing can be stored at present (disk full, database locked), and why;
      * NULL: it can again.  Once each. */
     void (*on_stuck)(void *user, const struct error *error);
@@ -180,7 +180,7 @@ enum outcome { OUTCOMES(OUTCOME_ENUM) OUTCOME_COUNT };
 
 struct ending {
     enum outcome outcome;
-    int64_t step; /* updates done, as last heard; -1: not known */
+    int64_t step;           /* updates done, as last heard; -1: not known */
     int64_t diverged_epoch; /* of OUTCOME_diverged */
     char state_hash[33];    /* of OUTCOME_done */
     char message[1000];

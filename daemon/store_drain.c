@@ -58,9 +58,9 @@ static bool change(struct store *store, const struct drain_operation *o,
 {
     struct error text;
     error_set(&text, ERROR_NONE, "by %s", o->caller.name);
-    if (!(o->is_drained ? add_row(store, &o->caller, error)
-                        : statement_run(db_sql(store->db, "DELETE FROM drain"),
-                                        error)))
+    if (!(o->is_drained
+              ? add_row(store, &o->caller, error)
+              : statement_run(db_sql(store->db, "DELETE FROM drain"), error)))
         return false;
     return store_event_add(store, o->is_drained ? "drained" : "undrained", 0, 0,
                            text.text, error);

@@ -215,9 +215,8 @@ static bool next_lost(struct store *store, int64_t *attempt, int64_t *job,
 
 bool store_recover(struct store *store, struct error *error)
 {
-    static const struct ending lost = {.outcome = OUTCOME_lost,
-                                       .step = -1,
-                                       .message = "gaitd ended"};
+    static const struct ending lost = {
+        .outcome = OUTCOME_lost, .step = -1, .message = "gaitd ended"};
     int count = 0;
     for (;; count++) {
         int64_t attempt, job;

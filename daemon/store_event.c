@@ -20,7 +20,7 @@ bool store_event_cost(struct store *store, const char *kind, int64_t sweep,
     bind_real(s, cost_s);
     if (!statement_run(s, error))
         return false;
-    notice_event(&store->said, db_last_id(store->db));
+    notice_event(&store->said, db_last_id(store->db), kind);
     return true;
 }
 
@@ -33,11 +33,11 @@ bool store_event_add(struct store *store, const char *kind, int64_t sweep,
 /* Of a job that goes on: what is known of where it was.  Steps are -1, and
  * seconds NaN, where they are not known. */
 struct resumption {
-    int64_t job, sweep, steps;        /* of the job in all */
-    int64_t from_step, step;          /* of the attempt before this one */
-    int64_t row_step;                 /* of the run's last row */
-    double row_seconds;               /* of computing until then */
-    double seconds;                   /* that the attempt took */
+    int64_t job, sweep, steps; /* of the job in all */
+    int64_t from_step, step;   /* of the attempt before this one */
+    int64_t row_step;          /* of the run's last row */
+    double row_seconds;        /* of computing until then */
+    double seconds;            /* that the attempt took */
 };
 
 static bool load(struct store *store, int64_t attempt, struct resumption *r,

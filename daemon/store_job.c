@@ -144,7 +144,8 @@ bool store_job_move(struct store *store, struct stored_job *job,
            (job->state != JOB_failed ||
             store_event_add(store, "failed", job->sweep, job->id, reason,
                             error)) &&
-           store_job_tell(store, job, from, reason, error);
+           store_job_tell(store, job, from, reason, error) &&
+           (!job_is_final(job->state) || store_sweep_check(store, job, error));
 }
 
 /* Runs. */

@@ -101,9 +101,10 @@ static bool finish(struct store *store, struct retry_operation *o,
     error_set(&text, ERROR_NONE, "%lld job%s of \"%s\" by %s",
               (long long)retried, retried == 1 ? "" : "s", o->target.name,
               o->caller.name);
-    return !retried || store_event_add(store, "retried", o->target.sweep,
-                                       o->target.sweep ? 0 : o->target.first,
-                                       text.text, error);
+    bool is_one = o->target.first == o->target.last;
+    return !retried ||
+           store_event_add(store, "retried", o->target.sweep,
+                           is_one ? o->target.first : 0, text.text, error);
 }
 
 static bool run_retry(struct store *store, struct operation *operation,

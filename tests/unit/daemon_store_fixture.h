@@ -48,6 +48,7 @@ struct loop {
     int dispatch_count, change_count, committed_count, closed_count;
     int stop_count, refused_count, fatal_count;
     int stuck_count, unstuck_count;
+    int64_t event; /* the last one */
     struct dispatch dispatches[TRACE_MAX];
     struct trace_change changes[TRACE_MAX];
     int64_t committed_attempt[TRACE_MAX], committed_step[TRACE_MAX];
@@ -122,6 +123,13 @@ static inline void on_refused(void *user, int64_t attempt,
     loop->refusal = *error;
 }
 
+static inline void on_event(void *user, int64_t event, const char *kind)
+{
+    (void)kind;
+    struct loop *loop = user;
+    loop->event = event;
+}
+
 static inline void on_stuck(void *user, const struct error *error)
 {
     struct loop *loop = user;
@@ -148,6 +156,7 @@ static inline struct store *loop_open_store(struct loop *loop,
         .on_closed = on_closed,
         .on_stop = on_stop,
         .on_refused = on_refused,
+        .on_event = on_event,
         .on_stuck = on_stuck,
         .on_fatal = on_fatal,
         .wake = on_wake,

@@ -45,8 +45,8 @@ daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd hello \
 	query query_counts query_explain query_groups query_history query_list \
 	query_results query_show query_sweeps query_verification reader repeat \
 	request_submit server store store_attempt store_diagnostic store_dispatch \
-	store_ending store_job store_submit store_target store_verify submission \
-	tables tail target wish
+	store_ending store_job store_submit store_sweep store_target store_verify \
+	submission tables tail tally target wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	lock npz rows safetensors session task \
 	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \

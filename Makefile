@@ -8,6 +8,7 @@
 #   make lint       warnings, static analysis, include rules
 #   make format     clang-format over the sources
 #   make bench      how fast it is; prints figures, judges nothing
+#   make bench-daemon   the daemon's part of it; BENCH=--quick for a first look
 #   make precision  how exact it is, likewise, in minutes
 #   make install    and uninstall: PREFIX=/usr/local DESTDIR=
 #
@@ -67,7 +68,7 @@ client_PACKAGES =
 FOLDERS = schema daemon worker client
 PROGRAMS = gaitd gait-worker gaitctl
 
-.PHONY: all check unit e2e demo deps lint format bench precision install uninstall clean FORCE
+.PHONY: all check unit e2e demo deps lint format bench bench-daemon precision install uninstall clean FORCE
 all: $(PROGRAMS:%=$(BUILD)/%)
 
 # pkg-config is asked once per folder and only when something is compiled, so
@@ -180,7 +181,21 @@ $(BUILD)/bench/%.o: tests/bench/%.c $(BUILD)/flags
 	$(Q)$(COMPILE) $(worker_CFLAGS) -c -o $@ $<
 -include $(bench_FILES:%=$(BUILD)/bench/%.d)
 
-bench: all $(BUILD)/bench/engine
+# A worker that trains nothing, and the store without a loop around it.
+$(BUILD)/bench/stub-worker: $(BUILD)/bench/stub_worker.o
+	$(if $(Q),@echo '  LINK  $@')
+	$(Q)$(LINK) -o $@ $^
+$(BUILD)/bench/rows: $(BUILD)/bench/rows.o $(daemon_OBJECTS) $(schema_OBJECTS) \
+		$(BUILD)/files
+	$(if $(Q),@echo '  LINK  $@')
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(daemon_LIBS)
+-include $(BUILD)/bench/stub_worker.d $(BUILD)/bench/rows.d
+
+bench-daemon: all $(BUILD)/bench/stub-worker $(BUILD)/bench/rows
+	@GAITD_BUILD='$(abspath $(BUILD))' PYTHONDONTWRITEBYTECODE=1 \
+		$(PYTHON) tests/bench/daemon $(BENCH)
+
+bench: all $(BUILD)/bench/engine bench-daemon
 	@$(BUILD)/bench/engine --torch tests/bench/torch_step.py
 	@GAITD_BUILD='$(abspath $(BUILD))' PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) tests/bench/jobs

@@ -8,6 +8,7 @@
 #   make lint       warnings, static analysis, include rules
 #   make format     clang-format over the sources
 #   make bench      how fast it is; prints figures, judges nothing
+#   make bench-daemon   the daemon's part of it; BENCH=--quick for a first look
 #   make precision  how exact it is, likewise, in minutes
 #   make install    and uninstall: PREFIX=/usr/local DESTDIR=
 #
@@ -45,9 +46,9 @@ daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd hello \
 	query query_counts query_events query_explain query_groups query_history query_list \
 	query_results query_show query_sweeps query_verification reader repeat \
 	request_submit server store store_attempt store_diagnostic store_dispatch \
-	store_drain store_ending store_event store_finish store_job store_retry store_submit \
-	store_target store_verify store_visit submission \
-	tables tail target wish
+	store_drain store_ending store_event store_finish store_job store_retry \
+	store_submit store_sweep store_target store_verify store_visit \
+	sibling submission tables tail tally target wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	lock npz rows safetensors session task \
 	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \
@@ -68,7 +69,7 @@ client_PACKAGES =
 FOLDERS = schema daemon worker client
 PROGRAMS = gaitd gait-worker gaitctl
 
-.PHONY: all check unit e2e demo deps lint format bench precision install uninstall clean FORCE
+.PHONY: all check unit e2e demo deps lint format bench bench-daemon precision install uninstall clean FORCE
 all: $(PROGRAMS:%=$(BUILD)/%)
 
 # pkg-config is asked once per folder and only when something is compiled, so
@@ -181,7 +182,21 @@ $(BUILD)/bench/%.o: tests/bench/%.c $(BUILD)/flags
 	$(Q)$(COMPILE) $(worker_CFLAGS) -c -o $@ $<
 -include $(bench_FILES:%=$(BUILD)/bench/%.d)
 
-bench: all $(BUILD)/bench/engine
+# A worker that trains nothing, and the store without a loop around it.
+$(BUILD)/bench/stub-worker: $(BUILD)/bench/stub_worker.o
+	$(if $(Q),@echo '  LINK  $@')
+	$(Q)$(LINK) -o $@ $^
+$(BUILD)/bench/rows: $(BUILD)/bench/rows.o $(daemon_OBJECTS) $(schema_OBJECTS) \
+		$(BUILD)/files
+	$(if $(Q),@echo '  LINK  $@')
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(daemon_LIBS)
+-include $(BUILD)/bench/stub_worker.d $(BUILD)/bench/rows.d
+
+bench-daemon: all $(BUILD)/bench/stub-worker $(BUILD)/bench/rows
+	@GAITD_BUILD='$(abspath $(BUILD))' PYTHONDONTWRITEBYTECODE=1 \
+		$(PYTHON) tests/bench/daemon $(BENCH)
+
+bench: all $(BUILD)/bench/engine bench-daemon
 	@$(BUILD)/bench/engine --torch tests/bench/torch_step.py
 	@GAITD_BUILD='$(abspath $(BUILD))' PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) tests/bench/jobs

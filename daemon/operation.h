@@ -30,12 +30,16 @@ struct operation {
     /* What a worker did cannot be refused: it is tried again until the disk
      * has room, and another failure is fatal. */
     bool is_kept;
-    /* Set by `run` when it did a piece of its work (some 20 ms) and has more
-     * to do: the piece is committed, and `run` is called again in a later
-     * transaction, after what waits by then; only the last one is answered.
-     * When a later piece fails, those before it are there: `run` sees to it
-     * that they do no harm, after a crash too. */
+    /* Set by `run` when it did a piece of its work (store_piece_is_over) and
+     * has more to do: the piece is committed, and `run` is called again in a
+     * later transaction, after what waits by then; only the last one is
+     * answered.  When a later piece fails, those before it are there, and when
+     * gaitd closes or crashes, there is no later piece. */
     bool is_unfinished;
+    bool is_refused; /* it failed, alone */
+    /* What `run` may leave to be done, in pieces, by nobody's wish, after its
+     * own last commit; and after it failed.  The operation's until then. */
+    struct operation *sequel, *remedy;
 };
 
 struct operations {
@@ -70,9 +74,15 @@ struct store {
     /* The store's thread only. */
     struct db *db;
     struct operations kept;       /* to be tried again */
-    struct operations unfinished; /* to be gone on with */
-    struct notices said;          /* in this transaction */
-    double now;                   /* of this transaction, as stored */
+    struct operations rest;       /* what there was no time for */
+    struct operations unfinished; /* to be gone on with, one by one */
+    double piece_began;           /* monotonic, of the operation under way */
+    struct reserved {
+        int64_t sweep, job;
+    } reserved;          /* the highest ids given out */
+    int64_t watched_job; /* ids up to this one may be watched */
+    struct notices said; /* in this transaction */
+    double now;          /* of this transaction, as stored */
     int slot_count;
     struct slot *slots; /* by number */
     int64_t *attempts;  /* of the slots, before this transaction */
@@ -86,6 +96,10 @@ void *operation_new(size_t bytes,
                     bool (*run)(struct store *, struct operation *,
                                 struct error *));
 void store_push(struct store *store, struct operation *operation);
+
+/* Whether the operation has had its time in this transaction: what follows
+ * waits for the commit, so this is well below what a user notices. */
+bool store_piece_is_over(const struct store *store);
 
 /* A job as the store moves it; -1 where the run has no row yet. */
 struct stored_job {
@@ -117,9 +131,33 @@ bool store_run_wake(struct store *store, int64_t run, struct error *error);
  * job of the run is, or an attempt is under way. */
 bool store_run_release(struct store *store, int64_t run, struct error *error);
 
+/* Sweeps go in in pieces: ids are reserved, which no other sweep gets while
+ * gaitd runs; the sweep begins, incomplete; its jobs are inserted, queued and
+ * not ready; then it is complete, and they become ready by themselves.  If the
+ * operation fails in between, nothing of it stays. */
+struct new_sweep {
+    int64_t id, job_count;
+    const char *name, *owner, *spec, *request_id;
+    uid_t owner_uid;
+    bool is_hidden;
+    const struct controls *controls;
+};
+bool store_sweep_reserve(struct store *store, int64_t job_count, int64_t *sweep,
+                         int64_t *first_job, struct error *error);
+bool store_sweep_begin(struct store *store, const struct new_sweep *sweep,
+                       struct operation *operation, struct error *error);
+bool store_sweep_complete(struct store *store, int64_t sweep, const char *name,
+                          struct operation *operation, struct error *error);
+/* *settling is to be run: it ends what the last gaitd had begun. */
+bool store_sweep_recover(struct store *store, struct operation **settling,
+                         struct error *error);
+
+/* Of jobs j and their sweeps s: those that are in the queue or were. */
+#define ENTERED "ifnull(j.position < s.entered, 1)"
+
 /* A line of the table `event`, of a kind of schema/event.h, which is a
- * constant; ids of 0 and NULL
- * text are left out.  store_event_cost: with what it cost, NaN: not known. */
+ * constant; ids of 0 and NULL text are left out.  store_event_cost: with what
+ * it cost, NaN: not known. */
 bool store_event_add(struct store *store, const char *kind, int64_t sweep,
                      int64_t job, const char *text, struct error *error);
 bool store_event_cost(struct store *store, const char *kind, int64_t sweep,

@@ -81,7 +81,7 @@ static bool next_sweep(const struct question *question, int64_t before,
 {
     struct statement *s =
         db_sql(question->db, "SELECT max(id) FROM sweep WHERE id < ? "
-                             "AND is_hidden = 0");
+                             "AND is_hidden = 0 AND is_complete");
     bind_integer(s, before);
     while (statement_next(s))
         *sweep = column_integer_or(s, 0, 0);

@@ -4,6 +4,10 @@
  * rolled back; requests are answered with the error, and what workers did is
  * kept and tried again with the next operation, or after RETRY_S.
  *
+ * No transaction is long: what takes its time does so in pieces, one in each
+ * transaction, and a batch that has had BATCH_S is committed before the rest
+ * of it.
+ *
  * The WAL is copied back when nothing has happened for IDLE_S, or when it has
  * grown by WAL_PAGES since the last time, so that no copying takes long.
  */
@@ -18,6 +22,8 @@
 #include "schema/memory.h"
 
 enum { WAL_PAGES = 4000, RETRY_S = 2, IDLE_S = 1 };
+
+static const double PIECE_S = 0.01, BATCH_S = 0.02;
 
 /* Lists of operations. */
 
@@ -54,6 +60,10 @@ void *operation_new(size_t bytes,
 
 static void operation_free(struct operation *operation)
 {
+    if (!operation)
+        return;
+    operation_free(operation->sequel);
+    operation_free(operation->remedy);
     if (operation->release)
         operation->release(operation);
     cJSON_Delete(operation->result);
@@ -78,6 +88,27 @@ void store_push(struct store *store, struct operation *operation)
     append(&store->waiting, operation);
     pthread_cond_signal(&store->changed);
     pthread_mutex_unlock(&store->mutex);
+}
+
+/* Time. */
+
+static double wall_clock(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static double monotonic(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+bool store_piece_is_over(const struct store *store)
+{
+    return monotonic() - store->piece_began > PIECE_S;
 }
 
 /* Answers. */
@@ -117,7 +148,9 @@ static bool run_one(struct store *store, struct operation *operation,
                     struct error *error)
 {
     struct notice **mark = store->said.end;
+    const struct reserved reserved = store->reserved;
     operation->is_unfinished = false;
+    store->piece_began = monotonic();
     if (!db_savepoint(store->db, error))
         return false;
     if (operation->run(store, operation, error)) {
@@ -129,22 +162,40 @@ static bool run_one(struct store *store, struct operation *operation,
     }
     operation->is_unfinished = false;
     notices_undo(&store->said, mark);
+    store->reserved = reserved;
     if (!db_in_transaction(store->db) || operation->is_kept ||
         db_trouble(store->db) != DB_FINE)
         return false;
     db_undo(store->db);
+    operation->is_refused = true;
     answer(store, operation, error);
     return true;
 }
 
-static bool run_all(struct store *store, const struct operations *batch,
+/* What follows `operation` in its batch is left for the next one. */
+static void cut(struct store *store, struct operations *batch,
+                struct operation *operation)
+{
+    if (!operation->next)
+        return;
+    struct operations rest = {operation->next, batch->end};
+    operation->next = NULL;
+    batch->end = &operation->next;
+    join(&store->rest, &rest);
+}
+
+static bool run_all(struct store *store, struct operations *batch,
                     struct error *error)
 {
+    double began = monotonic();
     if (!db_begin(store->db, error))
         return false;
-    for (struct operation *o = batch->first; o; o = o->next)
+    for (struct operation *o = batch->first; o; o = o->next) {
         if (!run_one(store, o, error))
             return false;
+        if (monotonic() - began > BATCH_S)
+            cut(store, batch, o);
+    }
     return store_dispatch(store, error) && db_commit(store->db, error);
 }
 
@@ -163,6 +214,18 @@ static void restore_slots(struct store *store, int count)
         store->slots[i].attempt = store->attempts[i];
 }
 
+/* The operation is over; what it leaves to be done is gone on with. */
+static void end(struct store *store, struct operation *operation,
+                bool has_failed)
+{
+    struct operation **left =
+        has_failed ? &operation->remedy : &operation->sequel;
+    if (*left)
+        append(&store->unfinished, *left);
+    *left = NULL;
+    operation_free(operation);
+}
+
 /* Nothing of the batch is stored: keep what must not be lost, refuse the
  * rest. */
 static void postpone(struct store *store, struct operations *batch,
@@ -176,7 +239,7 @@ static void postpone(struct store *store, struct operations *batch,
             append(&store->kept, operation);
         } else {
             answer(store, operation, error);
-            operation_free(operation);
+            end(store, operation, true);
         }
         operation = next;
     }
@@ -192,16 +255,9 @@ static void settle(struct store *store, struct operations *batch)
         if (operation->is_unfinished)
             append(&store->unfinished, operation);
         else
-            operation_free(operation);
+            end(store, operation, operation->is_refused);
         operation = next;
     }
-}
-
-static double wall_clock(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 /* `error`: why not; NULL: something was. */
@@ -217,6 +273,7 @@ static void commit_batch(struct store *store, struct operations *batch)
     struct error error = {0};
     int slot_count = store->slot_count;
     bool is_drained = store->is_drained;
+    const struct reserved reserved = store->reserved;
     int64_t written = db_written(store->db);
     store->now = wall_clock();
     remember_slots(store);
@@ -229,6 +286,7 @@ static void commit_batch(struct store *store, struct operations *batch)
         db_rollback(store->db);
         restore_slots(store, slot_count);
         store->is_drained = is_drained;
+        store->reserved = reserved;
         if (db_trouble(store->db) == DB_LATER) {
             note_stored(store, &error);
             postpone(store, batch, &error);
@@ -270,13 +328,37 @@ static void wait_long(struct store *store)
         pthread_cond_wait(&store->changed, &store->mutex);
 }
 
+/* One of those that are done in pieces. */
+static void take_piece(struct store *store, struct operations *batch)
+{
+    struct operation *operation = store->unfinished.first;
+    if (!operation)
+        return;
+    store->unfinished.first = operation->next;
+    if (!operation->next)
+        operations_init(&store->unfinished);
+    append(batch, operation);
+}
+
+/* There is no time for them any more: they begin anew, if they are asked for
+ * again, or where the database says that something is left to be done. */
+static void refuse_unfinished(struct store *store)
+{
+    struct error error;
+    error_set(&error, ERROR_BUSY, "gaitd is shutting down");
+    for (struct operation *o = store->unfinished.first; o; o = o->next)
+        answer(store, o, &error);
+    operations_free(&store->unfinished);
+    hand_over(store);
+}
+
 /* What is to be done next, in `batch`; false when it is time to end. */
 static bool take(struct store *store, struct operations *batch)
 {
     pthread_mutex_lock(&store->mutex);
     if (store->kept.first)
         wait_for(store, RETRY_S);
-    else if (store->unfinished.first && !store->is_broken)
+    else if (store->rest.first || store->unfinished.first)
         ; /* there is something to do */
     else if (db_wal_pages(store->db) == 0 || store->is_broken)
         wait_long(store);
@@ -285,9 +367,13 @@ static bool take(struct store *store, struct operations *batch)
     bool is_last = store->is_closing;
     operations_init(batch);
     join(batch, &store->kept);
+    join(batch, &store->rest);
     join(batch, &store->waiting);
-    join(batch, &store->unfinished);
     pthread_mutex_unlock(&store->mutex);
+    if (is_last && !batch->first)
+        refuse_unfinished(store);
+    else
+        take_piece(store, batch);
     return batch->first || !is_last;
 }
 
@@ -325,6 +411,7 @@ static void init(struct store *store, const struct store_hooks *hooks)
     store->hooks = *hooks;
     operations_init(&store->waiting);
     operations_init(&store->kept);
+    operations_init(&store->rest);
     operations_init(&store->unfinished);
     notices_init(&store->ready);
     notices_init(&store->said);
@@ -340,6 +427,7 @@ static void store_free(struct store *store)
 {
     operations_free(&store->waiting);
     operations_free(&store->kept);
+    operations_free(&store->rest);
     operations_free(&store->unfinished);
     notices_release(&store->ready);
     notices_release(&store->said);
@@ -354,9 +442,13 @@ static void store_free(struct store *store)
 static bool recover(struct store *store, struct error *error)
 {
     store->now = wall_clock();
+    struct operation *settling = NULL;
     bool is_fine = db_begin(store->db, error) && store_recover(store, error) &&
                    store_drain_load(store, error) &&
+                   store_sweep_recover(store, &settling, error) &&
                    db_commit(store->db, error);
+    if (settling)
+        append(&store->unfinished, settling);
     notices_release(&store->said); /* nobody listens yet */
     return is_fine;
 }

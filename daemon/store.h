@@ -147,7 +147,7 @@ void store_set_drained(struct store *store, bool is_drained,
 /* Remembers that a user has been told of what happened so far: of events up to
  * this one, of jobs that were final by then. */
 void store_visit(struct store *store, uid_t uid, int64_t event,
-                 double finished_at);
+                 double finished_at, store_reply *reply, void *user);
 
 /* No more dispatches (shutdown).  Replied with {"running": n}. */
 void store_drain(struct store *store, store_reply *reply, void *user);

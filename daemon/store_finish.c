@@ -21,9 +21,9 @@ static bool find_finished(struct store *store, struct sweep_totals *sweep,
     struct statement *s = db_sql(
         store->db,
         "SELECT s.on_finish FROM sweep s WHERE s.id = ? AND s.is_hidden = 0 "
+        "AND s.is_complete "
         "AND NOT EXISTS (SELECT 1 FROM job WHERE sweep_id = s.id AND state IN "
-        "('held', 'queued', 'running')) AND s.job_count = (SELECT "
-        "max(position) + 1 FROM job WHERE sweep_id = s.id)");
+        "('held', 'queued', 'running'))");
     bind_integer(s, sweep->id);
     *found = statement_next(s);
     if (*found)

@@ -184,8 +184,9 @@ static bool first_queued(struct statement *s, int64_t run,
 }
 
 #define QUEUED                                                                 \
-    JOB "INDEXED BY job_queued " RUN "WHERE j.run_id = ? "                     \
-        "AND j.state = 'queued' ORDER BY j.nb_epochs "
+    JOB "INDEXED BY job_queued " RUN "JOIN sweep s ON s.id = j.sweep_id "      \
+        "WHERE j.run_id = ? AND j.state = 'queued' AND " ENTERED               \
+        " ORDER BY j.nb_epochs "
 
 /* Queued jobs whose last row is stored. */
 static bool finish_satisfied(struct store *store, const struct stored_run *run,
@@ -242,9 +243,10 @@ bool store_run_release(struct store *store, int64_t run, struct error *error)
     if (is_busy)
         return true;
     struct statement *s = db_sql(
-        store->db, "UPDATE job SET is_ready = 1 WHERE id = (SELECT min(id) "
-                   "FROM job WHERE run_id = ? AND state = 'queued' "
-                   "AND reason IS NULL)");
+        store->db, "UPDATE job SET is_ready = 1 WHERE id = (SELECT min(j.id) "
+                   "FROM job j JOIN sweep s ON s.id = j.sweep_id "
+                   "WHERE j.run_id = ? AND j.state = 'queued' "
+                   "AND j.reason IS NULL AND " ENTERED ")");
     bind_integer(s, run);
     return statement_run(s, error);
 }

@@ -19,13 +19,13 @@ static void release_target(struct operation *operation)
     free(((struct target_operation *)operation)->target);
 }
 
-static void push(struct store *store,
+static void push(struct store *store, size_t bytes,
                  bool (*run)(struct store *, struct operation *,
                              struct error *),
                  const char *target, const struct caller *caller,
                  store_reply *reply, void *user)
 {
-    struct target_operation *o = operation_new(sizeof *o, run);
+    struct target_operation *o = operation_new(bytes, run);
     o->operation.release = release_target;
     o->operation.reply = reply;
     o->operation.user = user;
@@ -39,30 +39,38 @@ static void add(struct cJSON *object, const char *name, int64_t value)
     cJSON_AddItemToObject(object, name, json_integer(value));
 }
 
-/* Cancelling.  First all jobs, then their runs: else a job that is to be
- * cancelled would be woken by one that just was. */
+/* Cancelling, in pieces.  In each first the jobs, then their runs: else a job
+ * that is to be cancelled would be woken by one that just was. */
 
-struct cancelling {
-    int64_t cancelled, stopping, already_final;
-    int64_t job;   /* the last one looked at */
-    int64_t count; /* runs, each once per job */
-    int64_t *runs;
+enum { CANCELLED_AT_ONCE = 256 };
+
+struct cancel_operation {
+    struct target_operation asked;
+    struct target target; /* job_count 0: it is not looked for yet */
+    int64_t cancelled, stopping;
+    int64_t looked_at; /* the last job that was */
+    int count;         /* of the runs of jobs just cancelled, once per job */
+    int64_t runs[CANCELLED_AT_ONCE];
 };
 
-static bool next_open(struct store *store, const struct target *target,
-                      int64_t after, int64_t *job, struct error *error)
+/* The next open job within so many ids; 0: none. */
+static bool next_open(struct store *store, struct cancel_operation *c,
+                      int64_t *job, struct error *error)
 {
     struct statement *s =
         db_sql(store->db, "SELECT j.id FROM job j WHERE " TARGET_JOBS
                           " AND j.state IN ('held', 'queued', 'running') "
                           "ORDER BY j.id LIMIT 1");
-    struct target rest = *target;
-    if (after >= rest.first)
-        rest.first = after + 1;
-    target_bind(s, &rest);
+    struct target some = c->target;
+    if (some.first <= c->looked_at)
+        some.first = c->looked_at + 1;
+    if (some.last - some.first >= CANCELLED_AT_ONCE)
+        some.last = some.first + CANCELLED_AT_ONCE - 1;
+    target_bind(s, &some);
     *job = 0;
     while (statement_next(s))
         *job = column_integer(s, 0);
+    c->looked_at = *job ? *job : some.last;
     return statement_finish(s, error);
 }
 
@@ -77,11 +85,11 @@ static bool tell_stop(struct store *store, int64_t job, struct error *error)
     return statement_finish(s, error);
 }
 
-static bool cancel_one(struct store *store, struct cancelling *c,
-                       const char *reason, struct error *error)
+static bool cancel_one(struct store *store, struct cancel_operation *c,
+                       int64_t id, const char *reason, struct error *error)
 {
     struct stored_job job;
-    if (!store_job_load(store, c->job, &job, error))
+    if (!store_job_load(store, id, &job, error))
         return false;
     bool is_running = job.state == JOB_running;
     if (!store_job_move(store, &job, JOB_ON_cancel, reason, error))
@@ -92,53 +100,73 @@ static bool cancel_one(struct store *store, struct cancelling *c,
     return !is_running || tell_stop(store, job.id, error);
 }
 
-static bool cancel_all(struct store *store, const struct target *target,
-                       struct cancelling *c, const char *reason,
-                       struct error *error)
+static bool cancel_some(struct store *store, struct cancel_operation *c,
+                        const char *reason, struct error *error)
 {
-    for (;;) {
-        if (!next_open(store, target, c->job, &c->job, error))
-            return false;
-        if (!c->job)
-            break;
-        if (!cancel_one(store, c, reason, error))
+    c->count = 0;
+    while (c->count < CANCELLED_AT_ONCE && c->looked_at < c->target.last &&
+           !store_piece_is_over(store)) {
+        int64_t job;
+        if (!next_open(store, c, &job, error) ||
+            (job && !cancel_one(store, c, job, reason, error)))
             return false;
     }
-    for (int64_t i = 0; i < c->count; i++)
+    for (int i = 0; i < c->count; i++)
         if (!store_run_wake(store, c->runs[i], error))
             return false;
-    c->already_final = target->job_count - c->count;
     return true;
+}
+
+/* Of ids beyond the last job nothing can be cancelled. */
+static bool find_target(struct store *store, struct cancel_operation *c,
+                        struct error *error)
+{
+    struct target *target = &c->target;
+    const struct caller *caller = &c->asked.caller;
+    if (!target_find(store->db, c->asked.target, caller, target, error) ||
+        !target_check_owner(store->db, target, caller, error))
+        return false;
+    struct statement *s =
+        db_sql(store->db, "SELECT ifnull(max(id), 0) FROM job");
+    while (statement_next(s))
+        if (target->last > column_integer(s, 0))
+            target->last = column_integer(s, 0);
+    return statement_finish(s, error);
+}
+
+static struct cJSON *write_cancelled(const struct cancel_operation *c)
+{
+    struct cJSON *result = cJSON_CreateObject();
+    add(result, "cancelled", c->cancelled);
+    add(result, "stopping", c->stopping);
+    add(result, "already_final",
+        c->target.job_count - c->cancelled - c->stopping);
+    return result;
 }
 
 static bool run_cancel(struct store *store, struct operation *operation,
                        struct error *error)
 {
-    struct target_operation *o = (struct target_operation *)operation;
-    struct target target;
-    if (!target_find(store->db, o->target, &o->caller, &target, error) ||
-        !target_check_owner(store->db, &target, &o->caller, error))
+    struct cancel_operation *c = (struct cancel_operation *)operation;
+    if (!c->target.job_count && !find_target(store, c, error))
         return false;
-    struct cancelling c = {0};
-    c.runs = xcalloc((size_t)target.job_count, sizeof *c.runs);
-    char *reason = xprintf("cancelled by %s", o->caller.name);
-    bool is_fine = cancel_all(store, &target, &c, reason, error);
-    free(c.runs);
-    if (is_fine)
-        is_fine =
-            store_event_add(store, "cancelled", target.sweep, 0, reason, error);
+    char *reason = xprintf("cancelled by %s", c->asked.caller.name);
+    bool is_fine = cancel_some(store, c, reason, error);
+    operation->is_unfinished = c->looked_at < c->target.last;
+    if (is_fine && !operation->is_unfinished) {
+        is_fine = store_event_add(store, "cancelled", c->target.sweep, 0,
+                                  reason, error);
+        operation->result = write_cancelled(c);
+    }
     free(reason);
-    operation->result = cJSON_CreateObject();
-    add(operation->result, "cancelled", c.cancelled);
-    add(operation->result, "stopping", c.stopping);
-    add(operation->result, "already_final", c.already_final);
     return is_fine;
 }
 
 void store_cancel(struct store *store, const char *target,
                   const struct caller *caller, store_reply *reply, void *user)
 {
-    push(store, run_cancel, target, caller, reply, user);
+    push(store, sizeof(struct cancel_operation), run_cancel, target, caller,
+         reply, user);
 }
 
 /* Watching. */
@@ -180,6 +208,8 @@ static bool run_watch(struct store *store, struct operation *operation,
         cJSON_AddNullToObject(result, "sweep");
         add(result, "first", target.first);
         add(result, "last", target.last);
+        if (store->watched_job < target.last)
+            store->watched_job = target.last;
     }
     add(result, "job_count", target.job_count);
     struct cJSON *counts = cJSON_AddObjectToObject(result, "counts");
@@ -189,5 +219,6 @@ static bool run_watch(struct store *store, struct operation *operation,
 void store_watch(struct store *store, const char *target,
                  const struct caller *caller, store_reply *reply, void *user)
 {
-    push(store, run_watch, target, caller, reply, user);
+    push(store, sizeof(struct target_operation), run_watch, target, caller,
+         reply, user);
 }

@@ -1,4 +1,6 @@
 /* What users have been told of: see query_news. */
+#include <cjson/cJSON.h>
+
 #include "daemon/operation.h"
 
 struct visit_operation {
@@ -23,13 +25,16 @@ static bool run_visit(struct store *store, struct operation *operation,
     bind_real(s, store->now);
     bind_integer(s, o->event);
     bind_real(s, o->finished_at);
+    operation->result = cJSON_CreateObject();
     return statement_run(s, error);
 }
 
 void store_visit(struct store *store, uid_t uid, int64_t event,
-                 double finished_at)
+                 double finished_at, store_reply *reply, void *user)
 {
     struct visit_operation *o = operation_new(sizeof *o, run_visit);
+    o->operation.reply = reply;
+    o->operation.user = user;
     o->uid = uid;
     o->event = event;
     o->finished_at = finished_at;

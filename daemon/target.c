@@ -42,7 +42,8 @@ static bool is_range(const char *text, struct target *target)
 static bool find_jobs(struct db *db, struct target *target, struct error *error)
 {
     struct statement *s =
-        db_sql(db, "SELECT count(*) FROM job WHERE id BETWEEN ? AND ?");
+        db_sql(db, "SELECT count(*) FROM job j WHERE j.id BETWEEN ? AND ? "
+                   "AND " VISIBLE);
     bind_integer(s, target->first);
     bind_integer(s, target->last);
     while (statement_next(s))
@@ -82,7 +83,7 @@ static bool find_last(struct db *db, const struct caller *caller,
 {
     struct statement *s =
         db_sql(db, SWEEP "WHERE s.owner_uid = ? AND s.is_hidden = 0 "
-                         "ORDER BY s.id DESC LIMIT 1");
+                         "AND s.is_complete ORDER BY s.id DESC LIMIT 1");
     bool found = false;
     bind_integer(s, caller->uid);
     if (!read_sweep(s, target, &found, error))
@@ -99,7 +100,7 @@ static bool find_by_id(struct db *db, const char *text, struct target *target,
         strncmp(text, "sweep-", 6) ? NULL : read_id(text + 6, &id);
     if (!end || *end)
         return true;
-    struct statement *s = db_sql(db, SWEEP "WHERE s.id = ?");
+    struct statement *s = db_sql(db, SWEEP "WHERE s.id = ? AND s.is_complete");
     bind_integer(s, id);
     return read_sweep(s, target, found, error);
 }
@@ -107,7 +108,8 @@ static bool find_by_id(struct db *db, const char *text, struct target *target,
 static bool find_by_name(struct db *db, const char *text, struct target *target,
                          bool *found, struct error *error)
 {
-    struct statement *s = db_sql(db, SWEEP "WHERE s.name = ?");
+    struct statement *s =
+        db_sql(db, SWEEP "WHERE s.name = ? AND s.is_complete");
     bind_text(s, text);
     return read_sweep(s, target, found, error);
 }
@@ -115,7 +117,8 @@ static bool find_by_name(struct db *db, const char *text, struct target *target,
 /* Names what is most like it. */
 static bool refuse(struct db *db, const char *text, struct error *error)
 {
-    struct statement *s = db_sql(db, "SELECT name FROM sweep ORDER BY id DESC");
+    struct statement *s =
+        db_sql(db, "SELECT name FROM sweep WHERE is_complete ORDER BY id DESC");
     char best[SPEC_NAME_BYTES] = "";
     struct nearest nearest;
     nearest_init(&nearest, text);
@@ -158,11 +161,17 @@ bool target_check_owner(struct db *db, const struct target *target,
         return true;
     char name[SPEC_NAME_BYTES], owner[64];
     struct statement *s = db_sql(
-        db, "SELECT s.name, s.owner FROM sweep s WHERE s.owner_uid <> ? AND "
-            "s.id IN (SELECT j.sweep_id FROM job j WHERE " TARGET_JOBS ") "
-            "LIMIT 1");
+        db,
+        target->sweep
+            ? "SELECT name, owner FROM sweep WHERE owner_uid <> ? AND id = ?"
+            : "SELECT s.name, s.owner FROM sweep s WHERE s.owner_uid <> ? "
+              "AND s.id IN (SELECT j.sweep_id FROM job j WHERE " TARGET_JOBS
+              ") LIMIT 1");
     bind_integer(s, caller->uid);
-    target_bind(s, target);
+    if (target->sweep)
+        bind_integer(s, target->sweep);
+    else
+        target_bind(s, target);
     bool is_foreign = statement_next(s);
     if (is_foreign) {
         column_copy(s, 0, name, sizeof name);

@@ -35,8 +35,13 @@ CREATE TABLE sweep (
     job_count    INTEGER NOT NULL,
     submitted_at REAL    NOT NULL,
     is_hidden    INTEGER NOT NULL DEFAULT 0,  -- a verification: see job
-    is_complete  INTEGER NOT NULL DEFAULT 1   -- 0: its jobs are still going in
+    is_complete  INTEGER NOT NULL DEFAULT 1,  -- 0: its jobs are still going in,
+                                              -- and nobody is to see them
+    entered      INTEGER                      -- jobs, from the first, that the
+                                              -- queue knows of; NULL: all
 ) STRICT;
+CREATE INDEX sweep_unsettled ON sweep (id) WHERE entered IS NOT NULL;
+CREATE INDEX sweep_incomplete ON sweep (id) WHERE is_complete = 0;
 
 CREATE TABLE run (
     id             INTEGER PRIMARY KEY,

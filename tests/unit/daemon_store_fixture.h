@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/operation.h"
 #include "daemon/reader.h"
 #include "daemon/store.h"
 #include "schema/json.h"
@@ -161,7 +162,10 @@ static inline struct store *loop_open_store(struct loop *loop,
         .on_fatal = on_fatal,
         .wake = on_wake,
     };
-    return loop->store = store_open(loop->path, &hooks, error);
+    loop->store = store_open(loop->path, &hooks, error);
+    if (loop->store) /* this loop wants to hear of all jobs */
+        loop->store->watched_job = INT64_MAX;
+    return loop->store;
 }
 
 static inline struct loop *loop_new(void)

@@ -284,431 +284,184 @@ static void on_counts(void *user, struct cJSON *result,
         request_reply(request, NULL, error, data);
         return;
     }
-    static void show_status(struct request * request);
-    static void shut_down(struct request * request);
+    cJSON_AddStringToObject(result, "version", GAITD_VERSION);
+    cJSON_AddItemToObject(result, "protocol", json_integer(PROTOCOL));
+    cJSON_AddItemToObject(result, "pid", json_integer(getpid()));
+    cJSON_AddItemToObject(result, "started_at", json_number(gaitd->started_at));
+    cJSON_AddStringToObject(result, "state_dir", config->state_dir);
+    cJSON_AddStringToObject(result, "socket", config->socket);
+    cJSON_AddItemToObject(result, "slots", fleet_slots(gaitd->fleet));
+    cJSON_AddItemToObject(result, "bytes_free", bytes_free(config->state_dir));
+    answer_status(request, result);
+}
 
-#define TARGET                                                                 \
-    {                                                                          \
-        "target", PARAM_TEXT, false                                            \
+static void show_status(struct request *request)
+{
+    reader_ask(request->gaitd->reader, "counts", cJSON_CreateObject(),
+               connection_caller(request->connection), on_counts, request);
+}
+
+static void shut_down(struct request *request)
+{
+    struct gaitd *gaitd = request->gaitd;
+    const struct caller *caller = connection_caller(request->connection);
+    if (!caller->is_operator) {
+        request_refuse(request, ERROR_PERMISSION,
+                       "only its owner and root may shut gaitd down");
+    } else if (gaitd->is_stopping) {
+        request_refuse(request, ERROR_BUSY, "gaitd is shutting down already");
+    } else {
+        log_write(&gaitd->log, LOG_info, "%s asked to shut down", caller->name);
+        gaitd_stop(gaitd, request_reply, request);
     }
-#define ANY_TARGET                                                             \
-    {                                                                          \
-        "target", PARAM_TEXT, true                                             \
+}
+
+static bool is_of_type(const struct cJSON *value, enum param_type type)
+{
+    switch (type) {
+    case PARAM_TEXT:
+        return cJSON_IsString(value);
+    case PARAM_INTEGER:
+        return json_is_integer(value);
+    case PARAM_BOOLEAN:
+        return cJSON_IsBool(value);
+    case PARAM_OBJECT:
+        return cJSON_IsObject(value);
+    case PARAM_LIST:
+        return cJSON_IsArray(value);
     }
-#define PAGE                                                                   \
-    {"limit", PARAM_INTEGER, true},                                            \
-    {                                                                          \
-        "after", PARAM_INTEGER, true                                           \
-    }
+    return false;
+}
 
-    static const struct method methods[] = {
-        {"submit",
-         request_submit,
-         {{"spec", PARAM_OBJECT, false},
-          {"request_id", PARAM_TEXT, false},
-          {"controls", PARAM_OBJECT, true},
-          {"dry_run", PARAM_BOOLEAN, true},
-          {"fresh", PARAM_BOOLEAN, true}}},
-        {"list", ask, {ANY_TARGET, {"state", PARAM_TEXT, true}, PAGE}},
-        {"sweeps", ask, {PAGE}},
-        {"show", ask, {TARGET}},
-        {"history", ask, {TARGET, {"layers", PARAM_BOOLEAN, true}, PAGE}},
-        {"results", ask, {TARGET, {"by", PARAM_LIST, true}, PAGE}},
-        {"cancel", cancel, {TARGET}},
-        {"retry", retry, {TARGET}},
-        {"drain", drain, {{"undo", PARAM_BOOLEAN, true}}},
-        {"events",
-         show_events,
-         {ANY_TARGET,
-          {"since", PARAM_INTEGER, true},
-          {"follow", PARAM_BOOLEAN, true},
-          PAGE}},
-        {"explain", explain, {TARGET}},
-        {"verify", verify, {TARGET, {"request_id", PARAM_TEXT, false}}},
-        {"verification", ask, {TARGET, PAGE}},
-        {"watch", watch, {TARGET}},
-        {"status", show_status, {{"look", PARAM_BOOLEAN, true}}},
-        {"shutdown", shut_down, {{NULL, PARAM_TEXT, true}}},
-    };
-    enum { METHOD_COUNT = sizeof methods / sizeof *methods };
+static const struct param *find_param(const struct method *method,
+                                      const char *name)
+{
+    for (int i = 0; i < PARAMS_MAX && method->params[i].name; i++)
+        if (strcmp(method->params[i].name, name) == 0)
+            return &method->params[i];
+    return NULL;
+}
 
-    void request_reply(void *user, struct cJSON *result,
-                       const struct error *error, struct cJSON *data)
-    {
-        struct request *request = user;
-        struct cJSON *message = result ? rpc_result(request->id, result)
-                                       : rpc_error(request->id, error, data);
-        connection_answer(request->connection, message);
-        cJSON_Delete(request->message);
-        free(request);
-    }
-
-    void request_refuse(struct request * request, enum error_code code,
-                        const char *format, ...)
-    {
-        struct error error = {.code = code};
-        va_list arguments;
-        va_start(arguments, format);
-        vsnprintf(error.text, sizeof error.text, format, arguments);
-        va_end(arguments);
-        request_reply(request, NULL, &error, NULL);
-    }
-
-    bool request_check_id(struct request * request)
-    {
-        enum { BYTES = sizeof((struct submission *)0)->request_id };
-        size_t length = strlen(json_text_or(request->params, "request_id", ""));
-        if (length > 0 && length < BYTES)
-            return true;
-        request_refuse(request, ERROR_PARAMS,
-                       "\"request_id\" has 1 to %d bytes, and this one %zu",
-                       BYTES - 1, length);
-        return false;
-    }
-
-    /* Takes `params`. */
-    static void ask_with(struct request * request, struct cJSON * params)
-    {
-        cJSON_DeleteItemFromObjectCaseSensitive(params, "protocol");
-        reader_ask(request->gaitd->reader, request->method->name, params,
-                   connection_caller(request->connection), request_reply,
-                   request);
-    }
-
-    static void ask(struct request * request)
-    {
-        ask_with(request, cJSON_Duplicate(request->params, true));
-    }
-
-    /* Readers do not know what slots there are. */
-    static void explain(struct request * request)
-    {
-        const struct gaitd *gaitd = request->gaitd;
-        struct cJSON *params = cJSON_Duplicate(request->params, true);
-        cJSON_AddStringToObject(params, "device_class",
-                                gaitd->hello.device_class);
-        cJSON_AddItemToObject(params, "slots",
-                              json_integer(fleet_slot_count(gaitd->fleet)));
-        ask_with(request, params);
-    }
-
-    static const char *target_of(const struct request *request)
-    {
-        return json_text_or(request->params, "target", "");
-    }
-
-    static void cancel(struct request * request)
-    {
-        store_cancel(request->gaitd->store, target_of(request),
-                     connection_caller(request->connection), request_reply,
-                     request);
-    }
-
-    static void retry(struct request * request)
-    {
-        store_retry(request->gaitd->store, target_of(request),
-                    connection_caller(request->connection), request_reply,
-                    request);
-    }
-
-    static void drain(struct request * request)
-    {
-        store_set_drained(request->gaitd->store,
-                          !json_boolean_or(request->params, "undo", false),
-                          connection_caller(request->connection), request_reply,
-                          request);
-    }
-
-    /* The connection hears of events from before they are looked for on, so
-     * that none falls between. */
-    static void show_events(struct request * request)
-    {
-        struct cJSON *params = cJSON_Duplicate(request->params, true);
-        cJSON_DeleteItemFromObjectCaseSensitive(params, "follow");
-        if (json_boolean_or(request->params, "follow", false))
-            hub_follow(request->gaitd->hub, request->connection);
-        ask_with(request, params);
-    }
-
-    static void verify(struct request * request)
-    {
-        if (request_check_id(request))
-            store_verify(request->gaitd->store, target_of(request),
-                         json_text_or(request->params, "request_id", ""),
-                         connection_caller(request->connection), request_reply,
-                         request);
-    }
-
-    /* The watch begins here, between what the answer tells and what comes next.
-     */
-    static void on_watched(void *user, struct cJSON *result,
-                           const struct error *error, struct cJSON *data)
-    {
-        struct request *request = user;
-        struct gaitd *gaitd = request->gaitd;
-        if (result) {
-            struct watched watched = {
-                .sweep = json_integer_or(result, "sweep_id", 0),
-                .first = json_integer_or(result, "first", 0),
-                .last = json_integer_or(result, "last", 0),
-            };
-            cJSON_AddItemToObject(
-                result, "running",
-                fleet_running(gaitd->fleet, watched_has, &watched));
-            hub_watch(gaitd->hub, request->connection, &watched);
-        }
-        request_reply(request, result, error, data);
-    }
-
-    static void watch(struct request * request)
-    {
-        store_watch(request->gaitd->store, target_of(request),
-                    connection_caller(request->connection), on_watched,
-                    request);
-    }
-
-    static struct cJSON *bytes_free(const char *folder)
-    {
-        struct statvfs status;
-        if (statvfs(folder, &status) != 0)
-            return cJSON_CreateNull();
-        return json_integer((int64_t)status.f_bavail *
-                            (int64_t)status.f_frsize);
-    }
-
-    /* An answer whose news are heard with it. */
-    struct look {
-        struct request *request;
-        struct cJSON *result;
-    };
-
-    /* The answer goes out also when it cannot be remembered that it did. */
-    static void on_visited(void *user, struct cJSON *result,
-                           const struct error *error, struct cJSON *data)
-    {
-        struct look look = *(struct look *)user;
-        (void)error;
-        free(user);
-        cJSON_Delete(result);
-        cJSON_Delete(data);
-        request_reply(look.request, look.result, NULL, NULL);
-    }
-
-    /* Takes both. */
-    static void answer_status(struct request * request, struct cJSON * result)
-    {
-        struct cJSON *seen = cJSON_DetachItemFromObject(result, "seen");
-        if (json_boolean_or(request->params, "look", false)) {
-            struct look *look = xmalloc(sizeof *look);
-            *look = (struct look){request, result};
-            store_visit(request->gaitd->store,
-                        connection_caller(request->connection)->uid,
-                        json_integer_or(seen, "event", 0),
-                        json_real_or(seen, "finished_at", 0), on_visited, look);
-        } else {
-            request_reply(request, result, NULL, NULL);
-        }
-        cJSON_Delete(seen);
-    }
-
-    static void on_counts(void *user, struct cJSON *result,
-                          const struct error *error, struct cJSON *data)
-    {
-        struct request *request = user;
-        const struct gaitd *gaitd = request->gaitd;
-        const struct config *config = gaitd->config;
-        if (!result) {
-            request_reply(request, NULL, error, data);
-            return;
-        }
-        {
-            cJSON_AddStringToObject(result, "version", GAITD_VERSION);
-            cJSON_AddItemToObject(result, "protocol", json_integer(PROTOCOL));
-            cJSON_AddItemToObject(result, "pid", json_integer(getpid()));
-            cJSON_AddItemToObject(result, "started_at",
-                                  json_number(gaitd->started_at));
-            cJSON_AddStringToObject(result, "state_dir", config->state_dir);
-            cJSON_AddStringToObject(result, "socket", config->socket);
-            cJSON_AddItemToObject(result, "slots", fleet_slots(gaitd->fleet));
-            cJSON_AddItemToObject(result, "bytes_free",
-                                  bytes_free(config->state_dir));
-        }
-        request_reply(request, result, error, data);
-    }
-
-    static void show_status(struct request * request)
-    {
-        reader_ask(request->gaitd->reader, "counts", cJSON_CreateObject(),
-                   connection_caller(request->connection), on_counts, request);
-    }
-
-    static void shut_down(struct request * request)
-    {
-        struct gaitd *gaitd = request->gaitd;
-        const struct caller *caller = connection_caller(request->connection);
-        if (!caller->is_operator) {
-            request_refuse(request, ERROR_PERMISSION,
-                           "only its owner and root may shut gaitd down");
-        } else if (gaitd->is_stopping) {
-            request_refuse(request, ERROR_BUSY,
-                           "gaitd is shutting down already");
-        } else {
-            log_write(&gaitd->log, LOG_info, "%s asked to shut down",
-                      caller->name);
-            gaitd_stop(gaitd, request_reply, request);
-        }
-    }
-
-    static bool is_of_type(const struct cJSON *value, enum param_type type)
-    {
-        switch (type) {
-        case PARAM_TEXT:
-            return cJSON_IsString(value);
-        case PARAM_INTEGER:
-            return json_is_integer(value);
-        case PARAM_BOOLEAN:
-            return cJSON_IsBool(value);
-        case PARAM_OBJECT:
-            return cJSON_IsObject(value);
-        case PARAM_LIST:
-            return cJSON_IsArray(value);
-        }
-        return false;
-    }
-
-    static const struct param *find_param(const struct method *method,
-                                          const char *name)
-    {
-        for (int i = 0; i < PARAMS_MAX && method->params[i].name; i++)
-            if (strcmp(method->params[i].name, name) == 0)
-                return &method->params[i];
-        return NULL;
-    }
-
-    static bool refuse_unknown(const struct method *method, const char *name,
-                               struct error *error)
-    {
-        struct nearest nearest;
-        nearest_init(&nearest, name);
-        for (int i = 0; i < PARAMS_MAX && method->params[i].name; i++)
-            nearest_try(&nearest, method->params[i].name);
-        if (nearest.word)
-            return error_set(
-                error, ERROR_PARAMS,
-                "unknown parameter \"%.100s\" of \"%s\", did you mean "
-                "\"%s\"?",
-                name, method->name, nearest.word);
+static bool refuse_unknown(const struct method *method, const char *name,
+                           struct error *error)
+{
+    struct nearest nearest;
+    nearest_init(&nearest, name);
+    for (int i = 0; i < PARAMS_MAX && method->params[i].name; i++)
+        nearest_try(&nearest, method->params[i].name);
+    if (nearest.word)
         return error_set(error, ERROR_PARAMS,
-                         "unknown parameter \"%.100s\" of \"%s\"", name,
-                         method->name);
-    }
+                         "unknown parameter \"%.100s\" of \"%s\", did you mean "
+                         "\"%s\"?",
+                         name, method->name, nearest.word);
+    return error_set(error, ERROR_PARAMS,
+                     "unknown parameter \"%.100s\" of \"%s\"", name,
+                     method->name);
+}
 
-    /* Null is the same as left out. */
-    static bool check_params(const struct method *method,
-                             const struct cJSON *params, struct error *error)
+/* Null is the same as left out. */
+static bool check_params(const struct method *method,
+                         const struct cJSON *params, struct error *error)
+{
+    const struct cJSON *member;
+    cJSON_ArrayForEach(member, params)
     {
-        const struct cJSON *member;
-        cJSON_ArrayForEach(member, params)
-        {
-            if (strcmp(member->string, "protocol") != 0 &&
-                !find_param(method, member->string))
-                return refuse_unknown(method, member->string, error);
-        }
-        for (int i = 0; i < PARAMS_MAX && method->params[i].name; i++) {
-            const struct param *param = &method->params[i];
-            const struct cJSON *value =
-                cJSON_GetObjectItemCaseSensitive(params, param->name);
-            bool is_missing = !value || cJSON_IsNull(value);
-            if (is_missing && !param->is_optional)
-                return error_set(error, ERROR_PARAMS,
-                                 "\"%s\" is missing, expected %s", param->name,
-                                 type_names[param->type]);
-            if (!is_missing && !is_of_type(value, param->type))
-                return error_set(error, ERROR_PARAMS, "\"%s\" is not %s",
-                                 param->name, type_names[param->type]);
-        }
-        return true;
+        if (strcmp(member->string, "protocol") != 0 &&
+            !find_param(method, member->string))
+            return refuse_unknown(method, member->string, error);
     }
-
-    /* `*data` receives what goes with the error, NULL for nothing. */
-    static bool check_protocol(const struct cJSON *params, struct error *error,
-                               struct cJSON **data)
-    {
-        int64_t protocol;
-        if (!json_get_integer(params, "protocol", &protocol, error))
-            return false;
-        if (protocol == PROTOCOL)
-            return true;
-        *data = cJSON_CreateObject();
-        cJSON_AddItemToObject(*data, "protocol", json_integer(PROTOCOL));
-        return error_set(error, ERROR_PROTOCOL,
-                         "protocol %lld is not spoken here, expected %d",
-                         (long long)protocol, PROTOCOL);
-    }
-
-    static bool find_method(struct request * request, const char *name,
-                            struct error *error)
-    {
-        for (int i = 0; i < METHOD_COUNT && !request->method; i++)
-            if (strcmp(methods[i].name, name) == 0)
-                request->method = &methods[i];
-        if (request->method)
-            return true;
-        struct nearest nearest;
-        nearest_init(&nearest, name);
-        for (int i = 0; i < METHOD_COUNT; i++)
-            nearest_try(&nearest, methods[i].name);
-        if (nearest.word)
-            return error_set(error, ERROR_METHOD,
-                             "unknown method \"%.100s\", did you mean \"%s\"?",
-                             name, nearest.word);
-        return error_set(error, ERROR_METHOD, "unknown method \"%.100s\"",
-                         name);
-    }
-
-    /* Whether the message is a JSON-RPC request; sets id and params. */
-    static bool check_request(struct request * request, const char **method,
-                              struct error *error)
-    {
-        struct cJSON *message = request->message;
-        const struct cJSON *id =
-            cJSON_GetObjectItemCaseSensitive(message, "id");
-        if (cJSON_IsNumber(id) || cJSON_IsString(id))
-            request->id = id;
-        if (strcmp(json_text_or(message, "jsonrpc", ""), "2.0") != 0)
-            return error_set(error, ERROR_REQUEST,
-                             "not a request: \"jsonrpc\" is not \"2.0\"");
-        if (!request->id)
-            return error_set(
-                error, ERROR_REQUEST,
-                "not a request: \"id\" is neither a number nor text");
-        *method = json_text_or(message, "method", "");
-        if (!**method)
-            return error_set(error, ERROR_REQUEST,
-                             "not a request: \"method\" is not text");
-        request->params = cJSON_GetObjectItemCaseSensitive(message, "params");
-        if (!cJSON_IsObject(request->params))
+    for (int i = 0; i < PARAMS_MAX && method->params[i].name; i++) {
+        const struct param *param = &method->params[i];
+        const struct cJSON *value =
+            cJSON_GetObjectItemCaseSensitive(params, param->name);
+        bool is_missing = !value || cJSON_IsNull(value);
+        if (is_missing && !param->is_optional)
             return error_set(error, ERROR_PARAMS,
-                             "\"params\" is not an object with \"protocol\"");
-        return true;
+                             "\"%s\" is missing, expected %s", param->name,
+                             type_names[param->type]);
+        if (!is_missing && !is_of_type(value, param->type))
+            return error_set(error, ERROR_PARAMS, "\"%s\" is not %s",
+                             param->name, type_names[param->type]);
     }
+    return true;
+}
 
-    void request_take(struct gaitd * gaitd, struct connection * connection,
-                      const char *text, size_t length)
-    {
-        struct error error;
-        struct cJSON *data = NULL;
-        const char *method = "";
-        struct request *request = xcalloc(1, sizeof *request);
-        request->gaitd = gaitd;
-        request->connection = connection;
-        connection_begin(connection);
-        request->message = message_parse(text, length, &error);
-        if (request->message && check_request(request, &method, &error) &&
-            check_protocol(request->params, &error, &data) &&
-            find_method(request, method, &error) &&
-            check_params(request->method, request->params, &error))
-            request->method->run(request);
-        else
-            request_reply(request, NULL, &error, data);
-    }
+/* `*data` receives what goes with the error, NULL for nothing. */
+static bool check_protocol(const struct cJSON *params, struct error *error,
+                           struct cJSON **data)
+{
+    int64_t protocol;
+    if (!json_get_integer(params, "protocol", &protocol, error))
+        return false;
+    if (protocol == PROTOCOL)
+        return true;
+    *data = cJSON_CreateObject();
+    cJSON_AddItemToObject(*data, "protocol", json_integer(PROTOCOL));
+    return error_set(error, ERROR_PROTOCOL,
+                     "protocol %lld is not spoken here, expected %d",
+                     (long long)protocol, PROTOCOL);
+}
+
+static bool find_method(struct request *request, const char *name,
+                        struct error *error)
+{
+    for (int i = 0; i < METHOD_COUNT && !request->method; i++)
+        if (strcmp(methods[i].name, name) == 0)
+            request->method = &methods[i];
+    if (request->method)
+        return true;
+    struct nearest nearest;
+    nearest_init(&nearest, name);
+    for (int i = 0; i < METHOD_COUNT; i++)
+        nearest_try(&nearest, methods[i].name);
+    if (nearest.word)
+        return error_set(error, ERROR_METHOD,
+                         "unknown method \"%.100s\", did you mean \"%s\"?",
+                         name, nearest.word);
+    return error_set(error, ERROR_METHOD, "unknown method \"%.100s\"", name);
+}
+
+/* Whether the message is a JSON-RPC request; sets id and params. */
+static bool check_request(struct request *request, const char **method,
+                          struct error *error)
+{
+    struct cJSON *message = request->message;
+    const struct cJSON *id = cJSON_GetObjectItemCaseSensitive(message, "id");
+    if (cJSON_IsNumber(id) || cJSON_IsString(id))
+        request->id = id;
+    if (strcmp(json_text_or(message, "jsonrpc", ""), "2.0") != 0)
+        return error_set(error, ERROR_REQUEST,
+                         "not a request: \"jsonrpc\" is not \"2.0\"");
+    if (!request->id)
+        return error_set(error, ERROR_REQUEST,
+                         "not a request: \"id\" is neither a number nor text");
+    *method = json_text_or(message, "method", "");
+    if (!**method)
+        return error_set(error, ERROR_REQUEST,
+                         "not a request: \"method\" is not text");
+    request->params = cJSON_GetObjectItemCaseSensitive(message, "params");
+    if (!cJSON_IsObject(request->params))
+        return error_set(error, ERROR_PARAMS,
+                         "\"params\" is not an object with \"protocol\"");
+    return true;
+}
+
+void request_take(struct gaitd *gaitd, struct connection *connection,
+                  const char *text, size_t length)
+{
+    struct error error;
+    struct cJSON *data = NULL;
+    const char *method = "";
+    struct request *request = xcalloc(1, sizeof *request);
+    request->gaitd = gaitd;
+    request->connection = connection;
+    connection_begin(connection);
+    request->message = message_parse(text, length, &error);
+    if (request->message && check_request(request, &method, &error) &&
+        check_protocol(request->params, &error, &data) &&
+        find_method(request, method, &error) &&
+        check_params(request->method, request->params, &error))
+        request->method->run(request);
+    else
+        request_reply(request, NULL, &error, data);
+}

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "daemon/config.h"
 #include "daemon/datasets.h"
@@ -13,11 +14,19 @@
 #include "schema/memory.h"
 #include "schema/message.h"
 
+static double monotonic(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
 struct attempt *attempt_new(const struct dispatch *dispatch)
 {
     struct attempt *attempt = xcalloc(1, sizeof *attempt);
     attempt->dispatch = *dispatch;
     attempt->step = -1;
+    attempt->began = monotonic();
     attempt->steps = dispatch->nb_epochs * dispatch->steps_per_epoch;
     attempt->steps_per_second = attempt->test_accuracy = NAN;
     return attempt;
@@ -70,7 +79,9 @@ static void send_ending(struct attempt *attempt, struct store *store,
     if (attempt->is_ended)
         return;
     attempt->is_ended = true;
-    store_attempt_end(store, attempt->dispatch.attempt, ending);
+    struct ending timed = *ending;
+    timed.seconds = monotonic() - attempt->began;
+    store_attempt_end(store, attempt->dispatch.attempt, &timed);
 }
 
 void attempt_end(struct attempt *attempt, struct store *store,

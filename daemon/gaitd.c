@@ -17,6 +17,7 @@
 #include "daemon/fleet.h"
 #include "daemon/folder.h"
 #include "daemon/hub.h"
+#include "daemon/limits.h"
 #include "daemon/listener.h"
 #include "daemon/lock.h"
 #include "daemon/notify.h"
@@ -45,7 +46,9 @@ double gaitd_now(void)
 
 static void on_dispatch(void *user, const struct dispatch *dispatch)
 {
-    fleet_dispatch(((struct gaitd *)user)->fleet, dispatch);
+    struct gaitd *gaitd = user;
+    limits_begin(gaitd->limits, dispatch);
+    fleet_dispatch(gaitd->fleet, dispatch);
 }
 
 static void on_change(void *user, const struct job_change *change)
@@ -66,12 +69,16 @@ static void on_committed(void *user, int64_t attempt, int64_t step)
 
 static void on_closed(void *user, int64_t attempt)
 {
-    fleet_closed(((struct gaitd *)user)->fleet, attempt);
+    struct gaitd *gaitd = user;
+    limits_end(gaitd->limits, attempt);
+    fleet_closed(gaitd->fleet, attempt);
 }
 
 static void on_stop(void *user, int64_t attempt)
 {
-    fleet_stop_attempt(((struct gaitd *)user)->fleet, attempt);
+    struct gaitd *gaitd = user;
+    limits_end(gaitd->limits, attempt);
+    fleet_stop_attempt(gaitd->fleet, attempt);
 }
 
 static void on_refused(void *user, int64_t attempt, const struct error *error)
@@ -313,6 +320,7 @@ static void open_fleet(struct gaitd *gaitd)
     gaitd->hub = hub_new();
     gaitd->datasets = datasets_new(&gaitd->loop->uv, &gaitd->log, gaitd->config,
                                    gaitd->worker);
+    gaitd->limits = limits_new(&gaitd->loop->uv, gaitd->store);
     gaitd->fleet = fleet_new(&setup);
 }
 
@@ -379,6 +387,7 @@ static void close_all(struct gaitd *gaitd)
         server_stop(gaitd->server);
     listener_close(&loop->listener);
     fleet_free(gaitd->fleet);
+    limits_free(gaitd->limits);
     close_handles(loop);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     int result = uv_loop_close(&loop->uv);

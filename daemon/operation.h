@@ -173,6 +173,16 @@ bool store_sweep_check(struct store *store, const struct stored_job *job,
 bool store_attempt_resumed(struct store *store, int64_t attempt, int64_t step,
                            struct error *error);
 
+/* The time limit of a job: the seconds it has left, NaN: no limit; what its
+ * attempt took; and whether it is over, with the reason for its failure. */
+bool store_limit_load(struct store *store, int64_t job, double *seconds_left,
+                      struct error *error);
+bool store_limit_took(struct store *store, int64_t attempt, double seconds,
+                      struct error *error);
+bool store_limit_check(struct store *store, const struct stored_job *job,
+                       bool *is_over, struct error *reason,
+                       struct error *error);
+
 /* Reads whether the queue is drained; and the event when it has become quiet,
  * to be called after an attempt has ended. */
 bool store_drain_load(struct store *store, struct error *error);

@@ -174,8 +174,9 @@ static void cancel(struct request *request)
 
 static void retry(struct request *request)
 {
-    store_retry(request->gaitd->store, target_of(request),
-                connection_caller(request->connection), request_reply, request);
+    store_retry_jobs(request->gaitd->store, target_of(request),
+                     connection_caller(request->connection), request_reply,
+                     request);
 }
 
 static void drain(struct request *request)

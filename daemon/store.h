@@ -38,7 +38,8 @@ struct dispatch {
     char label[256];
     int64_t nb_epochs; /* to train to */
     int64_t steps_per_epoch;
-    int64_t step; /* of the run's last committed row, -1 for none */
+    int64_t step;        /* of the run's last committed row, -1 for none */
+    double seconds_left; /* of the job's time limit; NaN: it has none */
     struct settings settings;
 };
 
@@ -138,8 +139,9 @@ void store_watch(struct store *store, const char *target,
 void store_slot_open(struct store *store, int slot, const char *device,
                      const char *device_class);
 /* Sends what failed or was cancelled to the queue again. */
-void store_retry(struct store *store, const char *target,
-                 const struct caller *caller, store_reply *reply, void *user);
+void store_retry_jobs(struct store *store, const char *target,
+                      const struct caller *caller, store_reply *reply,
+                      void *user);
 /* No more dispatches until that is undone, over restarts too; of operators. */
 void store_set_drained(struct store *store, bool is_drained,
                        const struct caller *caller, store_reply *reply,
@@ -151,6 +153,10 @@ void store_visit(struct store *store, uid_t uid, int64_t event,
 
 /* No more dispatches (shutdown).  Replied with {"running": n}. */
 void store_drain(struct store *store, store_reply *reply, void *user);
+
+/* How long it has been under way: it is stopped when its job has had its time.
+ */
+void store_attempt_took(struct store *store, int64_t attempt, double seconds);
 
 /* One row of a run, as a worker sent it. */
 struct history_row {
@@ -181,6 +187,7 @@ enum outcome { OUTCOMES(OUTCOME_ENUM) OUTCOME_COUNT };
 struct ending {
     enum outcome outcome;
     int64_t step;           /* updates done, as last heard; -1: not known */
+    double seconds;         /* since its dispatch; NaN: not known */
     int64_t diverged_epoch; /* of OUTCOME_diverged */
     char state_hash[33];    /* of OUTCOME_done */
     char message[1000];

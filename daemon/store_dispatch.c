@@ -305,7 +305,8 @@ static bool tell(struct store *store, const struct slot *slot,
                     sizeof dispatch.dataset_digest);
         columns_read(s, 2, &dispatch.settings);
     }
-    if (!statement_finish(s, error))
+    if (!statement_finish(s, error) ||
+        !store_limit_load(store, job->id, &dispatch.seconds_left, error))
         return false;
     notice_dispatch(&store->said, &dispatch);
     return true;

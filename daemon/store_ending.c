@@ -1,4 +1,5 @@
 /* How attempts end, and what becomes of their jobs. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,12 +40,13 @@ static bool close_attempt(struct store *store, int64_t attempt,
 {
     struct statement *s =
         db_sql(store->db, "UPDATE attempt SET ended_at = ?, outcome = ?, "
-                          "message = nullif(?, ''), step = nullif(?, -1) "
-                          "WHERE id = ?");
+                          "message = nullif(?, ''), step = nullif(?, -1), "
+                          "seconds = ifnull(?, seconds) WHERE id = ?");
     bind_real(s, store->now);
     bind_text(s, outcomes[ending->outcome]);
     bind_text(s, ending->message);
     bind_integer(s, ending->step);
+    bind_real(s, ending->seconds);
     bind_integer(s, attempt);
     return statement_run(s, error);
 }
@@ -109,6 +111,12 @@ static bool end_job(struct store *store, struct stored_job *job,
     struct error reason;
     error_set(&reason, ERROR_NONE, "%s", ending->message);
     enum job_event event = judge(job, ending, &reason);
+    bool is_over = false;
+    if (event == JOB_ON_requeue &&
+        !store_limit_check(store, job, &is_over, &reason, error))
+        return false;
+    if (is_over)
+        event = JOB_ON_fail;
     const char *text =
         event == JOB_ON_finish || !reason.text[0] ? NULL : reason.text;
     return store_job_move(store, job, event, text, error);
@@ -215,8 +223,10 @@ static bool next_lost(struct store *store, int64_t *attempt, int64_t *job,
 
 bool store_recover(struct store *store, struct error *error)
 {
-    static const struct ending lost = {
-        .outcome = OUTCOME_lost, .step = -1, .message = "gaitd ended"};
+    static const struct ending lost = {.outcome = OUTCOME_lost,
+                                       .step = -1,
+                                       .seconds = NAN,
+                                       .message = "gaitd ended"};
     int count = 0;
     for (;; count++) {
         int64_t attempt, job;

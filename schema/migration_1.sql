@@ -7,6 +7,7 @@ CREATE INDEX sweep_incomplete ON sweep (id) WHERE is_complete = 0;
 
 ALTER TABLE attempt ADD COLUMN from_step INTEGER;
 ALTER TABLE attempt ADD COLUMN step INTEGER;
+ALTER TABLE attempt ADD COLUMN seconds REAL;
 ALTER TABLE event ADD COLUMN cost_s REAL;
 CREATE INDEX job_finished ON job (finished_at, state, sweep_id) WHERE finished_at IS NOT NULL;
 

@@ -146,8 +146,9 @@ CREATE TABLE attempt (
     outcome    TEXT,                          -- NULL while it runs
     message    TEXT,
     from_step  INTEGER,                       -- updates done when it began
-    step       INTEGER                        -- and at its end, as last heard;
+    step       INTEGER,                       -- and at its end, as last heard;
                                               -- NULL: gaitd ended first
+    seconds    REAL                           -- that it took, as last known
 ) STRICT;
 CREATE INDEX attempt_job ON attempt (job_id);
 CREATE INDEX attempt_open ON attempt (job_id) WHERE ended_at IS NULL;

@@ -132,8 +132,9 @@ static void release_retry(struct operation *operation)
     free(((struct retry_operation *)operation)->text);
 }
 
-void store_retry(struct store *store, const char *target,
-                 const struct caller *caller, store_reply *reply, void *user)
+void store_retry_jobs(struct store *store, const char *target,
+                      const struct caller *caller, store_reply *reply,
+                      void *user)
 {
     struct retry_operation *o = operation_new(sizeof *o, run_retry);
     o->operation.release = release_retry;

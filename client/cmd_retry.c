@@ -6,6 +6,8 @@
 #include "client/connection.h"
 #include "client/exits.h"
 #include "client/listing.h"
+#include "client/moment.h"
+#include "schema/control.h"
 
 static const struct column columns[] = {
     {"retried", NULL, COLUMN_NUMBER, true},
@@ -34,14 +36,25 @@ static void say(const struct cJSON *answer, const char *target)
                 diverged);
 }
 
+static struct cJSON *make_params(const struct client *client)
+{
+    struct cJSON *params = params_of_target(client_target(client));
+    const char *limit = options_text(&client->options, "time-limit");
+    if (limit != NULL)
+        cJSON_AddItemToObject(
+            params, "time_limit",
+            duration_value(control_find("time_limit"), limit));
+    return params;
+}
+
 static int run(struct client *client, struct error *error)
 {
     struct connection connection;
     const char *target = client_target(client);
     struct cJSON *answer = NULL;
     if (connection_open(&connection, error))
-        answer = connection_request(&connection, "retry",
-                                    params_of_target(target), error);
+        answer = connection_request(&connection, "retry", make_params(client),
+                                    error);
     connection_close(&connection);
     if (answer == NULL)
         return -1;
@@ -53,13 +66,19 @@ static int run(struct client *client, struct error *error)
     return EXIT_GOOD;
 }
 
+static const struct option options[] = {
+    {"time-limit", 0, OPTION_TEXT, "SECONDS",
+     "the sweep's from now on (or 30m, 2h, 3d, none)"},
+};
+
 const struct command command_retry = {
     .name = "retry",
-    .synopsis = "TARGET",
+    .synopsis = "TARGET [--time-limit SECONDS]",
     .summary = "queue the failed and cancelled jobs of a sweep again",
     .details = "They go on from their checkpoints; crashes are counted from "
                "nothing again.\nA job that diverged is left: the same "
                "settings diverge again.\n",
+    .options = OPTION_TABLE(options),
     .words_least = 1,
     .words_most = 1,
     .run = run,

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "schema/json.h"
+
 enum { DIGITS_MAX = 15 };
 
 static const struct {
@@ -46,6 +48,13 @@ bool duration_read(const char *text, double *seconds)
         text++;
     }
     return true;
+}
+
+struct cJSON *duration_value(const struct setting *setting, const char *text)
+{
+    double seconds;
+    return duration_read(text, &seconds) ? json_number(seconds)
+                                         : setting_value(setting, text);
 }
 
 static bool is_id(const char *text)

@@ -6,10 +6,16 @@
 #include <stdint.h>
 
 #include "schema/error.h"
+#include "schema/settings.h"
+
+struct cJSON;
 
 /* "30m", "2h", "1h30m", "3d", "45s", "1.5h": units d, h, m and s, each of them
  * once at most and the largest first. */
 bool duration_read(const char *text, double *seconds);
+
+/* The value of a setting in seconds, typed as a number or as a duration. */
+struct cJSON *duration_value(const struct setting *setting, const char *text);
 
 /* A place in the list of events. */
 struct moment {

@@ -76,6 +76,7 @@ struct store {
     struct operations kept;       /* to be tried again */
     struct operations rest;       /* what there was no time for */
     struct operations unfinished; /* to be gone on with, one by one */
+    struct operations urgent;     /* to be run before anything is dispatched */
     double piece_began;           /* monotonic, of the operation under way */
     struct reserved {
         int64_t sweep, job;
@@ -163,6 +164,12 @@ bool store_event_add(struct store *store, const char *kind, int64_t sweep,
 bool store_event_cost(struct store *store, const char *kind, int64_t sweep,
                       int64_t job, const char *text, double cost_s,
                       struct error *error);
+
+/* Has `operation` run in this transaction, before anything is dispatched. */
+void store_urge(struct store *store, struct operation *operation);
+
+/* What is left of cancelling the rest of sweeps with fail_fast. */
+bool store_fail_fast_recover(struct store *store, struct error *error);
 
 /* A job has become final: what that means for its sweep. */
 bool store_sweep_check(struct store *store, const struct stored_job *job,

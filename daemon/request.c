@@ -12,6 +12,8 @@
 #include "daemon/hub.h"
 #include "daemon/reader.h"
 #include "daemon/server.h"
+#include "schema/control.h"
+#include "schema/faults.h"
 #include "schema/memory.h"
 #include "schema/message.h"
 #include "schema/nearest.h"
@@ -22,6 +24,7 @@ enum param_type {
     PARAM_BOOLEAN,
     PARAM_OBJECT,
     PARAM_LIST,
+    PARAM_ANY, /* of which the method knows more */
 };
 
 static const char *const type_names[] = {
@@ -30,6 +33,7 @@ static const char *const type_names[] = {
     [PARAM_BOOLEAN] = "true or false",
     [PARAM_OBJECT] = "an object",
     [PARAM_LIST] = "a list",
+    [PARAM_ANY] = "a value",
 };
 
 struct param {
@@ -85,7 +89,7 @@ static const struct method methods[] = {
     {"history", ask, {TARGET, {"layers", PARAM_BOOLEAN, true}, PAGE}},
     {"results", ask, {TARGET, {"by", PARAM_LIST, true}, PAGE}},
     {"cancel", cancel, {TARGET}},
-    {"retry", retry, {TARGET}},
+    {"retry", retry, {TARGET, {"time_limit", PARAM_ANY, true}}},
     {"drain", drain, {{"undo", PARAM_BOOLEAN, true}}},
     {"events",
      show_events,
@@ -174,9 +178,26 @@ static void cancel(struct request *request)
 
 static void retry(struct request *request)
 {
-    store_retry_jobs(request->gaitd->store, target_of(request),
-                     connection_caller(request->connection), request_reply,
-                     request);
+    struct controls controls;
+    struct faults faults;
+    const struct cJSON *limit =
+        cJSON_GetObjectItemCaseSensitive(request->params, "time_limit");
+    bool is_set = limit && !cJSON_IsNull(limit);
+    faults_init(&faults);
+    controls_init(&controls);
+    struct cJSON *object = cJSON_CreateObject();
+    if (is_set)
+        cJSON_AddItemReferenceToObject(object, "time_limit",
+                                       (struct cJSON *)limit);
+    if (controls_read(object, &controls, &faults))
+        store_retry_jobs(request->gaitd->store, target_of(request),
+                         is_set ? controls.time_limit : -1,
+                         connection_caller(request->connection), request_reply,
+                         request);
+    else
+        request_refuse(request, ERROR_PARAMS, "time_limit: %s",
+                       faults.fault[0].text);
+    cJSON_Delete(object);
 }
 
 static void drain(struct request *request)
@@ -330,6 +351,8 @@ static bool is_of_type(const struct cJSON *value, enum param_type type)
         return cJSON_IsObject(value);
     case PARAM_LIST:
         return cJSON_IsArray(value);
+    case PARAM_ANY:
+        return true;
     }
     return false;
 }

@@ -184,6 +184,26 @@ static void cut(struct store *store, struct operations *batch,
     join(&store->rest, &rest);
 }
 
+void store_urge(struct store *store, struct operation *operation)
+{
+    append(&store->urgent, operation);
+}
+
+static bool run_urgent(struct store *store, struct operations *batch,
+                       struct error *error)
+{
+    struct operation *operation;
+    while ((operation = store->urgent.first)) {
+        store->urgent.first = operation->next;
+        if (!store->urgent.first)
+            operations_init(&store->urgent);
+        append(batch, operation);
+        if (!run_one(store, operation, error))
+            return false;
+    }
+    return true;
+}
+
 static bool run_all(struct store *store, struct operations *batch,
                     struct error *error)
 {
@@ -196,7 +216,8 @@ static bool run_all(struct store *store, struct operations *batch,
         if (monotonic() - began > BATCH_S)
             cut(store, batch, o);
     }
-    return store_dispatch(store, error) && db_commit(store->db, error);
+    return run_urgent(store, batch, error) && store_dispatch(store, error) &&
+           db_commit(store->db, error);
 }
 
 static void remember_slots(struct store *store)
@@ -286,6 +307,7 @@ static void commit_batch(struct store *store, struct operations *batch)
         db_rollback(store->db);
         restore_slots(store, slot_count);
         store->is_drained = is_drained;
+        operations_free(&store->urgent); /* they come again */
         store->reserved = reserved;
         if (db_trouble(store->db) == DB_LATER) {
             note_stored(store, &error);
@@ -413,6 +435,7 @@ static void init(struct store *store, const struct store_hooks *hooks)
     operations_init(&store->kept);
     operations_init(&store->rest);
     operations_init(&store->unfinished);
+    operations_init(&store->urgent);
     notices_init(&store->ready);
     notices_init(&store->said);
     pthread_mutex_init(&store->mutex, NULL);
@@ -429,6 +452,7 @@ static void store_free(struct store *store)
     operations_free(&store->kept);
     operations_free(&store->rest);
     operations_free(&store->unfinished);
+    operations_free(&store->urgent);
     notices_release(&store->ready);
     notices_release(&store->said);
     pthread_cond_destroy(&store->changed);
@@ -445,10 +469,12 @@ static bool recover(struct store *store, struct error *error)
     struct operation *settling = NULL;
     bool is_fine = db_begin(store->db, error) && store_recover(store, error) &&
                    store_drain_load(store, error) &&
+                   store_fail_fast_recover(store, error) &&
                    store_sweep_recover(store, &settling, error) &&
                    db_commit(store->db, error);
     if (settling)
         append(&store->unfinished, settling);
+    join(&store->unfinished, &store->urgent);
     notices_release(&store->said); /* nobody listens yet */
     return is_fine;
 }

@@ -138,10 +138,11 @@ void store_watch(struct store *store, const char *target,
  * more than one thread takes as many slots; `slot` is the lowest of them. */
 void store_slot_open(struct store *store, int slot, const char *device,
                      const char *device_class);
-/* Sends what failed or was cancelled to the queue again. */
+/* Sends what failed or was cancelled to the queue again; with a time limit for
+ * the sweep from then on, unless it is -1. */
 void store_retry_jobs(struct store *store, const char *target,
-                      const struct caller *caller, store_reply *reply,
-                      void *user);
+                      int64_t time_limit, const struct caller *caller,
+                      store_reply *reply, void *user);
 /* No more dispatches until that is undone, over restarts too; of operators. */
 void store_set_drained(struct store *store, bool is_drained,
                        const struct caller *caller, store_reply *reply,

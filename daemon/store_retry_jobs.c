@@ -20,7 +20,8 @@ struct retry_operation {
     char *text;
     struct caller caller;
     struct target target;
-    int64_t after; /* the last job that was looked at */
+    int64_t time_limit; /* to be set; -1: not */
+    int64_t after;      /* the last job that was looked at */
     int64_t failed, cancelled, diverged;
 };
 
@@ -81,11 +82,29 @@ static bool retry_one(struct store *store, struct retry_operation *o,
            store_run_wake(store, job->run, error);
 }
 
+static bool set_limit(struct store *store, const struct retry_operation *o,
+                      struct error *error)
+{
+    if (o->time_limit < 0)
+        return true;
+    if (!o->target.sweep)
+        return error_set(error, ERROR_PARAMS,
+                         "\"time_limit\" is of a whole sweep, and \"%s\" is "
+                         "none",
+                         o->target.name);
+    struct statement *s =
+        db_sql(store->db, "UPDATE sweep SET time_limit = ? WHERE id = ?");
+    bind_integer(s, o->time_limit);
+    bind_integer(s, o->target.sweep);
+    return statement_run(s, error);
+}
+
 static bool find_target(struct store *store, struct retry_operation *o,
                         struct error *error)
 {
     return target_find(store->db, o->text, &o->caller, &o->target, error) &&
-           target_check_owner(store->db, &o->target, &o->caller, error);
+           target_check_owner(store->db, &o->target, &o->caller, error) &&
+           set_limit(store, o, error);
 }
 
 static bool finish(struct store *store, struct retry_operation *o,
@@ -133,8 +152,8 @@ static void release_retry(struct operation *operation)
 }
 
 void store_retry_jobs(struct store *store, const char *target,
-                      const struct caller *caller, store_reply *reply,
-                      void *user)
+                      int64_t time_limit, const struct caller *caller,
+                      store_reply *reply, void *user)
 {
     struct retry_operation *o = operation_new(sizeof *o, run_retry);
     o->operation.release = release_retry;
@@ -142,5 +161,6 @@ void store_retry_jobs(struct store *store, const char *target,
     o->operation.user = user;
     o->text = xstrdup(target);
     o->caller = *caller;
+    o->time_limit = time_limit;
     store_push(store, &o->operation);
 }

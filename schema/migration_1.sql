@@ -5,6 +5,7 @@ ALTER TABLE sweep ADD COLUMN entered INTEGER;
 CREATE INDEX sweep_unsettled ON sweep (id) WHERE entered IS NOT NULL;
 CREATE INDEX sweep_incomplete ON sweep (id) WHERE is_complete = 0;
 
+ALTER TABLE sweep ADD COLUMN is_failing INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempt ADD COLUMN from_step INTEGER;
 ALTER TABLE attempt ADD COLUMN step INTEGER;
 ALTER TABLE attempt ADD COLUMN seconds REAL;

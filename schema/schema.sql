@@ -35,6 +35,8 @@ CREATE TABLE sweep (
     job_count    INTEGER NOT NULL,
     submitted_at REAL    NOT NULL,
     is_hidden    INTEGER NOT NULL DEFAULT 0,  -- a verification: see job
+    is_failing   INTEGER NOT NULL DEFAULT 0,  -- 1: its waiting jobs are being
+                                              -- cancelled, by fail_fast
     is_complete  INTEGER NOT NULL DEFAULT 1,  -- 0: its jobs are still going in,
                                               -- and nobody is to see them
     entered      INTEGER                      -- jobs, from the first, that the

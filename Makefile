@@ -42,11 +42,11 @@ LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 schema_FILES = error memory utf8 syntax json inbox message nearest faults \
 	widths setting settings control axis spec key job event paths diagnostic work
 daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd hello \
-	hub limits listener lock log loop_stat notice notify option peer process request \
+	hooks hub limits listener lock log loop_stat notice notify option peer process request \
 	query query_counts query_events query_explain query_groups query_history query_list \
 	query_results query_show query_sweeps query_verification reader repeat \
 	request_submit server store store_attempt store_diagnostic store_dispatch \
-	store_drain store_ending store_event store_finish store_job store_retry_jobs store_limit \
+	store_drain store_ending store_event store_finish store_hook store_job store_retry_jobs store_limit \
 	store_submit store_sweep store_target store_verify store_visit \
 	sibling submission tables tail tally target wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import \

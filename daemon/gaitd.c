@@ -16,6 +16,7 @@
 #include "daemon/datasets.h"
 #include "daemon/fleet.h"
 #include "daemon/folder.h"
+#include "daemon/hooks.h"
 #include "daemon/hub.h"
 #include "daemon/limits.h"
 #include "daemon/listener.h"
@@ -87,6 +88,13 @@ static void on_refused(void *user, int64_t attempt, const struct error *error)
     log_write(&gaitd->log, LOG_error, "attempt %lld is refused: %s",
               (long long)attempt, error->text);
     fleet_refused(gaitd->fleet, attempt, error);
+}
+
+static void on_hook(void *user, const struct hook_order *order)
+{
+    struct gaitd *gaitd = user;
+    if (!gaitd->is_stopping)
+        hooks_run(gaitd->hooks, order);
 }
 
 static void on_event(void *user, int64_t event, const char *kind)
@@ -277,6 +285,7 @@ static bool open_database(struct gaitd *gaitd, struct error *error)
         .on_closed = on_closed,
         .on_stop = on_stop,
         .on_refused = on_refused,
+        .on_hook = on_hook,
         .on_event = on_event,
         .on_stuck = on_stuck,
         .on_fatal = on_fatal,
@@ -320,6 +329,9 @@ static void open_fleet(struct gaitd *gaitd)
     gaitd->hub = hub_new();
     gaitd->datasets = datasets_new(&gaitd->loop->uv, &gaitd->log, gaitd->config,
                                    gaitd->worker);
+    gaitd->hooks =
+        hooks_new(&gaitd->loop->uv, &gaitd->log, gaitd->config, gaitd->store);
+    store_hooks_resume(gaitd->store);
     gaitd->limits = limits_new(&gaitd->loop->uv, gaitd->store);
     gaitd->fleet = fleet_new(&setup);
 }
@@ -379,6 +391,8 @@ static void close_all(struct gaitd *gaitd)
     gaitd->is_stopping = true;
     if (gaitd->datasets)
         datasets_stop(gaitd->datasets);
+    hooks_free(gaitd->hooks); /* before the store, which it tells */
+    gaitd->hooks = NULL;
     if (gaitd->reader)
         reader_close(gaitd->reader);
     if (gaitd->store)

@@ -27,6 +27,7 @@ struct gaitd {
     struct datasets *datasets;
     struct fleet *fleet;
     struct limits *limits;
+    struct hooks *hooks;
     struct hub *hub;
     struct server *server;
     double started_at; /* seconds since 1970 */

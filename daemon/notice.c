@@ -26,6 +26,7 @@ struct notice {
         };
         struct job_change change; /* its texts follow in `text` */
         struct dispatch *dispatch;
+        struct hook_order *order;
         struct reply *reply;
         struct {
             int64_t refused; /* attempt */
@@ -216,6 +217,24 @@ static void deliver_stop(struct notice *notice, const struct store_hooks *hooks)
 void notice_stop(struct notices *notices, int64_t attempt)
 {
     add(notices, 0, deliver_stop)->attempt = attempt;
+}
+
+static void deliver_hook(struct notice *notice, const struct store_hooks *hooks)
+{
+    hooks->on_hook(hooks->user, notice->order);
+}
+
+static void release_order(struct notice *notice)
+{
+    free(notice->order);
+}
+
+void notice_hook(struct notices *notices, const struct hook_order *order)
+{
+    struct notice *notice = add(notices, 0, deliver_hook);
+    notice->order = xmalloc(sizeof *order);
+    *notice->order = *order;
+    notice->release = release_order;
 }
 
 static void deliver_event(struct notice *notice,

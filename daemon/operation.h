@@ -168,6 +168,11 @@ bool store_event_cost(struct store *store, const char *kind, int64_t sweep,
 /* Has `operation` run in this transaction, before anything is dispatched. */
 void store_urge(struct store *store, struct operation *operation);
 
+/* The sweep has finished, with so many jobs done, failed and cancelled: its
+ * hook is to be run. */
+bool store_hook_order(struct store *store, const char *name, int64_t sweep,
+                      const int64_t counts[3], struct error *error);
+
 /* What is left of cancelling the rest of sweeps with fail_fast. */
 bool store_fail_fast_recover(struct store *store, struct error *error);
 

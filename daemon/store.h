@@ -53,6 +53,14 @@ struct job_change {
     const char *label, *reason; /* borrowed; reason may be NULL */
 };
 
+/* A hook that is to be run: hooks.h. */
+struct hook_order {
+    int64_t id, sweep;
+    int64_t done, failed, cancelled; /* jobs of the sweep */
+    char name[CONTROL_TEXT_BYTES], sweep_name[CONTROL_TEXT_BYTES], owner[64];
+};
+enum { HOOK_TEXT_BYTES = 1000 };
+
 /* On the loop's thread, from store_deliver. */
 struct store_hooks {
     void *user;
@@ -66,6 +74,7 @@ struct store_hooks {
     void (*on_stop)(void *user, int64_t attempt);
     /* A row did not fit what is stored; end the attempt with this outcome. */
     void (*on_refused)(void *user, int64_t attempt, const struct error *error);
+    void (*on_hook)(void *user, const struct hook_order *order);
     /* The table of events has come to this id. */
     void (*on_event)(void *user, int64_t event, const char *kind);
     /* Nothing can be stored at present (disk full, database locked), and why;
@@ -147,6 +156,11 @@ void store_retry_jobs(struct store *store, const char *target,
 void store_set_drained(struct store *store, bool is_drained,
                        const struct caller *caller, store_reply *reply,
                        void *user);
+/* Has on_hook called for those that were not over when gaitd ended.  Once, at
+ * the beginning. */
+void store_hooks_resume(struct store *store);
+/* It is over, and how. */
+void store_hook_end(struct store *store, int64_t order, const char *text);
 /* Remembers that a user has been told of what happened so far: of events up to
  * this one, of jobs that were final by then. */
 void store_visit(struct store *store, uid_t uid, int64_t event,

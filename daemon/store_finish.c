@@ -53,7 +53,10 @@ static bool finish(struct store *store, const struct sweep_totals *sweep,
     snprintf(text, sizeof text, "%lld done, %lld failed, %lld cancelled",
              (long long)sweep->done, (long long)sweep->failed,
              (long long)sweep->cancelled);
-    return store_event_add(store, "finished", sweep->id, 0, text, error);
+    const int64_t counts[] = {sweep->done, sweep->failed, sweep->cancelled};
+    return store_event_add(store, "finished", sweep->id, 0, text, error) &&
+           (!sweep->hook[0] ||
+            store_hook_order(store, sweep->hook, sweep->id, counts, error));
 }
 
 /* Cancelling what waits, in pieces.  A job that was just made ready by the

@@ -20,6 +20,7 @@
     X(retried, "", "jobs of it were sent to the queue again")                  \
     X(cancelled, "", "jobs of it were cancelled")                              \
     X(finished, "", "every job of a sweep is done, failed or cancelled")       \
+    X(hook, "", "the hook of a finished sweep has ended, and what it said")     \
     X(failed, "failed", "a job failed, and why")                               \
     X(crashed, "", "the worker of an attempt ended by its own fault")          \
     X(lost, "", "the worker of an attempt ended by nobody's fault")            \

@@ -23,3 +23,17 @@ CREATE TABLE drain (
     at   REAL NOT NULL,
     user TEXT NOT NULL
 ) STRICT;
+
+CREATE TABLE hook (
+    id         INTEGER PRIMARY KEY,
+    sweep_id   INTEGER NOT NULL REFERENCES sweep (id),
+    name       TEXT    NOT NULL,
+    done       INTEGER NOT NULL,
+    failed     INTEGER NOT NULL,
+    cancelled  INTEGER NOT NULL,
+    ordered_at REAL    NOT NULL,
+    ended_at   REAL,
+    outcome    TEXT
+) STRICT;
+CREATE INDEX hook_open ON hook (id) WHERE ended_at IS NULL;
+CREATE INDEX hook_sweep ON hook (sweep_id);

@@ -172,6 +172,20 @@ CREATE TABLE visit (                          -- what a user has been told of
     finished_at REAL    NOT NULL              -- jobs up to then
 ) STRICT;
 
+CREATE TABLE hook (                           -- orders to run one: a sweep has
+    id         INTEGER PRIMARY KEY,           -- finished
+    sweep_id   INTEGER NOT NULL REFERENCES sweep (id),
+    name       TEXT    NOT NULL,              -- in gaitd.json
+    done       INTEGER NOT NULL,              -- jobs of the sweep, then
+    failed     INTEGER NOT NULL,
+    cancelled  INTEGER NOT NULL,
+    ordered_at REAL    NOT NULL,
+    ended_at   REAL,                          -- NULL: to be run, or under way
+    outcome    TEXT
+) STRICT;
+CREATE INDEX hook_open ON hook (id) WHERE ended_at IS NULL;
+CREATE INDEX hook_sweep ON hook (sweep_id);
+
 CREATE TABLE drain (                          -- a row: no job is started
     at   REAL NOT NULL,
     user TEXT NOT NULL                        -- who asked for it

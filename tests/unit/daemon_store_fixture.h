@@ -50,6 +50,8 @@ struct loop {
     int stop_count, refused_count, fatal_count;
     int stuck_count, unstuck_count;
     int64_t event; /* the last one */
+    int hook_count;
+    struct hook_order hook; /* likewise */
     struct dispatch dispatches[TRACE_MAX];
     struct trace_change changes[TRACE_MAX];
     int64_t committed_attempt[TRACE_MAX], committed_step[TRACE_MAX];
@@ -124,6 +126,13 @@ static inline void on_refused(void *user, int64_t attempt,
     loop->refusal = *error;
 }
 
+static inline void on_hook(void *user, const struct hook_order *order)
+{
+    struct loop *loop = user;
+    loop->hook_count++;
+    loop->hook = *order;
+}
+
 static inline void on_event(void *user, int64_t event, const char *kind)
 {
     (void)kind;
@@ -157,6 +166,7 @@ static inline struct store *loop_open_store(struct loop *loop,
         .on_closed = on_closed,
         .on_stop = on_stop,
         .on_refused = on_refused,
+        .on_hook = on_hook,
         .on_event = on_event,
         .on_stuck = on_stuck,
         .on_fatal = on_fatal,

@@ -110,6 +110,7 @@ static bool prepare_writing(struct db *db, struct error *error)
     sqlite3_wal_hook(db->handle, on_wal, db);
     return db_script(db,
                      "PRAGMA synchronous = FULL;"
+                     "PRAGMA cache_size = -16384;"
                      "PRAGMA foreign_keys = ON;"
                      "PRAGMA cell_size_check = ON;"
                      "PRAGMA journal_size_limit = 67108864;",

@@ -41,7 +41,7 @@ LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 # Each folder's files, and the libraries it sees.
 schema_FILES = error memory utf8 syntax json inbox message nearest faults \
 	widths setting settings control axis spec key job event paths diagnostic work
-daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd hello \
+daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd gate hello \
 	hooks hub limits listener lock log loop_stat notice notify option peer process request \
 	query query_counts query_events query_explain query_groups query_history query_list \
 	query_results query_show query_sweeps query_verification reader repeat \

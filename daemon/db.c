@@ -12,8 +12,9 @@
 #include "schema/memory.h"
 
 enum {
-    STATEMENTS_MAX = 256,      /* texts of one connection; a power of two */
-    DEADLINE_OPERATIONS = 2000 /* virtual machine steps between looks */
+    STATEMENTS_MAX = 256,       /* texts of one connection; a power of two */
+    DEADLINE_OPERATIONS = 2000, /* virtual machine steps between looks */
+    BUSY_MS = 5000,
 };
 
 struct statement {
@@ -110,6 +111,7 @@ static bool prepare_writing(struct db *db, struct error *error)
     sqlite3_wal_hook(db->handle, on_wal, db);
     return db_script(db,
                      "PRAGMA synchronous = FULL;"
+                     "PRAGMA cache_size = -16384;"
                      "PRAGMA foreign_keys = ON;"
                      "PRAGMA cell_size_check = ON;"
                      "PRAGMA journal_size_limit = 67108864;",
@@ -119,7 +121,7 @@ static bool prepare_writing(struct db *db, struct error *error)
 static bool prepare_all(struct db *db, enum db_mode mode, struct error *error)
 {
     sqlite3_extended_result_codes(db->handle, 1);
-    sqlite3_busy_timeout(db->handle, 5000);
+    sqlite3_busy_timeout(db->handle, BUSY_MS);
     sqlite3_progress_handler(db->handle, DEADLINE_OPERATIONS, on_progress, db);
     return mode == DB_READ || prepare_writing(db, error);
 }
@@ -366,21 +368,38 @@ int64_t db_last_id(const struct db *db)
     return sqlite3_last_insert_rowid(db->handle);
 }
 
+int db_wal_length(const struct db *db)
+{
+    return db->wal_pages;
+}
+
 int db_wal_pages(const struct db *db)
 {
     return db->wal_pages - db->copied_pages;
 }
 
-bool db_checkpoint(struct db *db, struct error *error)
+static bool copy(struct db *db, int mode, struct error *error)
 {
-    int result =
-        sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE,
-                                  &db->wal_pages, &db->copied_pages);
+    int result = sqlite3_wal_checkpoint_v2(db->handle, NULL, mode,
+                                           &db->wal_pages, &db->copied_pages);
     /* A reader in the way: what it allows has been copied; ask again only
      * when the WAL has grown. */
     db->copied_pages = db->wal_pages;
     return result == SQLITE_OK || (result & 0xff) == SQLITE_BUSY ||
            fail(db, result, error);
+}
+
+bool db_checkpoint(struct db *db, struct error *error)
+{
+    return copy(db, SQLITE_CHECKPOINT_PASSIVE, error);
+}
+
+bool db_restart(struct db *db, struct error *error)
+{
+    sqlite3_busy_timeout(db->handle, 0);
+    bool is_fine = copy(db, SQLITE_CHECKPOINT_RESTART, error);
+    sqlite3_busy_timeout(db->handle, BUSY_MS);
+    return is_fine;
 }
 
 void db_deadline(struct db *db, double seconds)

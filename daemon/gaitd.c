@@ -16,6 +16,7 @@
 #include "daemon/datasets.h"
 #include "daemon/fleet.h"
 #include "daemon/folder.h"
+#include "daemon/gate.h"
 #include "daemon/hooks.h"
 #include "daemon/hub.h"
 #include "daemon/limits.h"
@@ -277,6 +278,7 @@ static void open_handles(struct gaitd *gaitd)
 static bool open_database(struct gaitd *gaitd, struct error *error)
 {
     const struct config *config = gaitd->config;
+    gaitd->gate = gate_new();
     const struct store_hooks hooks = {
         .user = gaitd,
         .on_dispatch = on_dispatch,
@@ -289,6 +291,7 @@ static bool open_database(struct gaitd *gaitd, struct error *error)
         .on_event = on_event,
         .on_stuck = on_stuck,
         .on_fatal = on_fatal,
+        .gate = gaitd->gate,
         .wake = wake_store,
     };
     char path[PATH_BYTES];
@@ -298,8 +301,8 @@ static bool open_database(struct gaitd *gaitd, struct error *error)
     if (!gaitd->store)
         return false;
     gaitd->reader =
-        reader_open(path, (int)config->query_threads, config->query_deadline_s,
-                    wake_reader, gaitd, error);
+        reader_open(path, gaitd->gate, (int)config->query_threads,
+                    config->query_deadline_s, wake_reader, gaitd, error);
     return gaitd->reader != NULL;
 }
 
@@ -409,6 +412,7 @@ static void close_all(struct gaitd *gaitd)
     (void)result;
     datasets_free(gaitd->datasets);
     hub_free(gaitd->hub);
+    gate_free(gaitd->gate);
     lock_release(&loop->lock);
 }
 

@@ -16,6 +16,8 @@
 #include "daemon/log.h"
 #include "daemon/store.h"
 
+struct gate;
+
 struct gaitd {
     const struct config *config;
     struct log log;
@@ -23,6 +25,7 @@ struct gaitd {
     char worker[PATH_BYTES];
     struct hello hello; /* of the worker program */
     struct store *store;
+    struct gate *gate; /* between the store and the readers */
     struct reader *reader;
     struct datasets *datasets;
     struct fleet *fleet;

@@ -88,8 +88,9 @@ struct store {
     struct slot *slots; /* by number */
     int64_t *attempts;  /* of the slots, before this transaction */
     bool is_draining, is_broken;
-    bool is_drained; /* as stored: see store_drain.c */
-    bool is_stuck;   /* nothing can be stored at present */
+    bool is_drained;   /* as stored: see store_drain.c */
+    int restart_pages; /* length of the WAL at which it is to begin anew */
+    bool is_stuck;     /* nothing can be stored at present */
 };
 
 /* Queues it; `bytes` is the size of the whole struct, zeroed. */

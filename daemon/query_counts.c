@@ -8,10 +8,11 @@ static bool count_jobs(const struct question *question, struct cJSON *answer,
 {
     int64_t counts[JOB_STATE_COUNT] = {0};
     struct cJSON *object = cJSON_AddObjectToObject(answer, "counts");
-    struct statement *s = db_sql(
-        question->db, "SELECT state, count(*) FROM job WHERE "
-                      "sweep_id NOT IN (SELECT id FROM sweep "
-                      "WHERE is_hidden OR NOT is_complete) GROUP BY state");
+    struct statement *s =
+        db_sql(question->db, "SELECT c.state, sum(c.count) FROM job_count c "
+                             "JOIN sweep s ON s.id = c.sweep_id "
+                             "WHERE s.is_hidden = 0 AND s.is_complete "
+                             "GROUP BY c.state");
     while (statement_next(s))
         counts[job_state_find(column_text(s, 0))] = column_integer(s, 1);
     for (int i = 0; i < JOB_STATE_COUNT; i++)

@@ -9,7 +9,9 @@
  * of it.
  *
  * The WAL is copied back when nothing has happened for IDLE_S, or when it has
- * grown by WAL_PAGES since the last time, so that no copying takes long.
+ * grown by COPIED_PAGES since the last time, so that no copying takes long.
+ * It begins anew by itself when all of it is copied and nobody reads; where
+ * readers overlap for ever, new ones are held for a moment (gate.h).
  */
 #include "daemon/operation.h"
 
@@ -18,12 +20,19 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/gate.h"
 #include "daemon/tables.h"
 #include "schema/memory.h"
 
-enum { WAL_PAGES = 4000, RETRY_S = 2, IDLE_S = 1 };
+enum {
+    COPIED_PAGES = 2000,    /* at once, while there is work */
+    WAL_PAGES_MOST = 16000, /* 64 MB, then the WAL is to begin anew, */
+    WAL_PAGES_MORE = 4000,  /* or, if a reader is too slow, so much later */
+    RETRY_S = 2,
+    IDLE_S = 1,
+};
 
-static const double PIECE_S = 0.01, BATCH_S = 0.02;
+static const double PIECE_S = 0.01, BATCH_S = 0.02, HOLD_S = 0.02;
 
 /* Lists of operations. */
 
@@ -322,14 +331,38 @@ static void commit_batch(struct store *store, struct operations *batch)
 
 /* The thread. */
 
-static void copy_wal(struct store *store)
+/* Has the WAL begin anew, if no reader takes longer than HOLD_S. */
+static bool restart_wal(struct store *store, struct error *error)
+{
+    struct gate *gate = store->hooks.gate;
+    bool is_fine = true;
+    if (!gate || gate_close(gate, HOLD_S))
+        is_fine = db_restart(store->db, error);
+    if (gate)
+        gate_open(gate);
+    store->restart_pages = db_wal_length(store->db) + WAL_PAGES_MORE;
+    return is_fine;
+}
+
+static bool copy_wal(struct store *store, bool is_idle, struct error *error)
+{
+    int length = db_wal_length(store->db);
+    if (length < WAL_PAGES_MOST)
+        store->restart_pages = WAL_PAGES_MOST;
+    else if (length >= store->restart_pages)
+        return restart_wal(store, error);
+    int pages = db_wal_pages(store->db);
+    return pages < (is_idle ? 1 : COPIED_PAGES) ||
+           db_checkpoint(store->db, error);
+}
+
+static void care_for_wal(struct store *store, bool is_idle)
 {
     struct error error;
-    if (!db_checkpoint(store->db, &error) &&
-        db_trouble(store->db) == DB_BROKEN) {
-        break_down(store, &error);
-        hand_over(store);
-    }
+    if (copy_wal(store, is_idle, &error) || db_trouble(store->db) != DB_BROKEN)
+        return;
+    break_down(store, &error);
+    hand_over(store);
 }
 
 /* Returns false when `seconds` have passed first. */
@@ -419,9 +452,8 @@ static void *work(void *user)
             commit_batch(store, &batch);
         if (is_done(store))
             break; /* the disk is still full: these rows stay unanswered */
-        if (!store->is_broken &&
-            (is_idle || db_wal_pages(store->db) >= WAL_PAGES))
-            copy_wal(store);
+        if (!store->is_broken)
+            care_for_wal(store, is_idle);
     }
     return NULL;
 }

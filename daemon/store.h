@@ -27,6 +27,7 @@
 
 struct cJSON;
 struct diagnostic;
+struct gate;
 struct spec;
 
 /* A job for a slot: everything its `start` message needs. */
@@ -81,6 +82,8 @@ struct store_hooks {
      * NULL: it can again.  Once each. */
     void (*on_stuck)(void *user, const struct error *error);
     void (*on_fatal)(void *user, const struct error *error);
+    /* That readers of the database pass through; NULL: there are none. */
+    struct gate *gate;
     /* On the store's thread: have store_deliver called soon. */
     void (*wake)(void *user);
 };

@@ -43,9 +43,11 @@ struct submit_operation {
 
 #define SWEEP                                                                  \
     "SELECT s.id, s.job_count, s.owner_uid, s.name, s.owner, s.spec, "         \
-    "s.submitted_at, (SELECT min(id) FROM job WHERE sweep_id = s.id), "        \
-    "(SELECT max(id) FROM job WHERE sweep_id = s.id), "                        \
-    "(SELECT count(*) FROM job WHERE sweep_id = s.id AND state = 'done'), "    \
+    "s.submitted_at, "                                                         \
+    "(SELECT id FROM job WHERE sweep_id = s.id ORDER BY position LIMIT 1), "   \
+    "(SELECT id FROM job WHERE sweep_id = s.id "                               \
+    "ORDER BY position DESC LIMIT 1), "                                        \
+    "(SELECT count FROM job_count WHERE sweep_id = s.id AND state = 'done'), " \
     "s.is_complete "                                                           \
     "FROM sweep s WHERE "
 

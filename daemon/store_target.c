@@ -177,8 +177,7 @@ static bool count_states(struct store *store, const struct target *target,
     int64_t count[JOB_STATE_COUNT] = {0};
     struct statement *s = db_sql(
         store->db,
-        target->sweep ? "SELECT state, count(*) FROM job WHERE sweep_id = ? "
-                        "GROUP BY state"
+        target->sweep ? "SELECT state, count FROM job_count WHERE sweep_id = ?"
                       : "SELECT j.state, count(*) FROM job j WHERE " TARGET_JOBS
                         " GROUP BY j.state");
     if (target->sweep)

@@ -263,8 +263,9 @@ static bool find_request(struct store *store, struct verify_operation *o,
                          bool *is_there, struct error *error)
 {
     struct statement *s = db_sql(
-        store->db, "SELECT s.id, s.name, s.job_count, (SELECT min(id) FROM job "
-                   "WHERE sweep_id = s.id), s.owner_uid = ? AND s.is_hidden, "
+        store->db, "SELECT s.id, s.name, s.job_count, (SELECT id FROM job "
+                   "WHERE sweep_id = s.id ORDER BY position LIMIT 1), "
+                   "s.owner_uid = ? AND s.is_hidden, "
                    "s.is_complete "
                    "FROM sweep s WHERE s.request_id = ?");
     bind_integer(s, o->caller.uid);

@@ -100,6 +100,30 @@ CREATE INDEX job_run ON job (run_id);
 CREATE INDEX job_state ON job (sweep_id, state);
 CREATE INDEX job_finished ON job (finished_at, state, sweep_id) WHERE finished_at IS NOT NULL;
 
+CREATE TABLE job_count (                      -- what counting would find,
+    sweep_id INTEGER NOT NULL,                -- kept by the triggers below
+    state    TEXT    NOT NULL,
+    count    INTEGER NOT NULL,
+    PRIMARY KEY (sweep_id, state)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER job_added AFTER INSERT ON job BEGIN
+    INSERT INTO job_count VALUES (NEW.sweep_id, NEW.state, 1)
+    ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+CREATE TRIGGER job_moved AFTER UPDATE OF state ON job
+WHEN OLD.state <> NEW.state BEGIN
+    UPDATE job_count SET count = count - 1
+    WHERE sweep_id = OLD.sweep_id AND state = OLD.state;
+    INSERT INTO job_count VALUES (NEW.sweep_id, NEW.state, 1)
+    ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+CREATE TRIGGER job_removed AFTER DELETE ON job BEGIN
+    UPDATE job_count SET count = count - 1
+    WHERE sweep_id = OLD.sweep_id AND state = OLD.state;
+    DELETE FROM job_count
+    WHERE sweep_id = OLD.sweep_id AND state = OLD.state AND count = 0;
+END;
+
 CREATE TABLE history (
     run_id         INTEGER NOT NULL REFERENCES run (id),
     step           INTEGER NOT NULL,          -- updates done

@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/gate.h"
 #include "daemon/operation.h"
 #include "daemon/reader.h"
 #include "daemon/store.h"
@@ -42,6 +43,7 @@ struct loop {
     char folder[64], path[128];
     struct store *store;
     struct reader *reader;
+    struct gate *gate;
     pthread_mutex_t mutex;
     pthread_cond_t woken;
     int wakes; /* under the mutex */
@@ -170,6 +172,7 @@ static inline struct store *loop_open_store(struct loop *loop,
         .on_event = on_event,
         .on_stuck = on_stuck,
         .on_fatal = on_fatal,
+        .gate = loop->gate,
         .wake = on_wake,
     };
     loop->store = store_open(loop->path, &hooks, error);
@@ -184,6 +187,7 @@ static inline struct loop *loop_new(void)
     snprintf(loop->folder, sizeof loop->folder, "/tmp/gaitd-test-XXXXXX");
     assert_non_null(mkdtemp(loop->folder));
     snprintf(loop->path, sizeof loop->path, "%s/gaitd.db", loop->folder);
+    loop->gate = gate_new();
     pthread_mutex_init(&loop->mutex, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -205,8 +209,8 @@ static inline struct loop *loop_start(void)
 static inline void loop_open_reader(struct loop *loop, double deadline_s)
 {
     struct error error;
-    loop->reader =
-        reader_open(loop->path, 2, deadline_s, on_wake, loop, &error);
+    loop->reader = reader_open(loop->path, loop->gate, 2, deadline_s, on_wake,
+                               loop, &error);
     if (!loop->reader)
         fail_msg("%s", error.text);
 }
@@ -222,6 +226,7 @@ static inline void loop_remove(struct loop *loop)
     rmdir(loop->folder);
     pthread_cond_destroy(&loop->woken);
     pthread_mutex_destroy(&loop->mutex);
+    gate_free(loop->gate);
     free(loop);
 }
 

@@ -22,6 +22,7 @@ struct head {
     int64_t job, run;
     int threads;
     char device_class[160]; /* "": not begun anywhere */
+    bool is_failing;        /* its sweep: it is about to be cancelled */
 };
 
 enum { REASON_BYTES = 256 };
@@ -191,8 +192,9 @@ static bool read_head(struct store *store, struct head *head, bool *found,
                       struct error *error)
 {
     struct statement *s =
-        db_sql(store->db, "SELECT j.id, j.run_id, j.threads, r.device_class "
-                          "FROM job j "
+        db_sql(store->db, "SELECT j.id, j.run_id, j.threads, r.device_class, "
+                          "(SELECT is_failing FROM sweep WHERE id = j.sweep_id)"
+                          " FROM job j "
                           "INDEXED BY job_ready JOIN run r ON r.id = j.run_id "
                           "WHERE j.is_ready = 1 "
                           "ORDER BY j.priority DESC, j.id LIMIT 1");
@@ -202,6 +204,7 @@ static bool read_head(struct store *store, struct head *head, bool *found,
         head->run = column_integer(s, 1);
         head->threads = (int)column_integer(s, 2);
         column_copy(s, 3, head->device_class, sizeof head->device_class);
+        head->is_failing = column_integer(s, 4);
     }
     return statement_finish(s, error);
 }
@@ -338,7 +341,7 @@ bool store_dispatch(struct store *store, struct error *error)
         bool found = false, is_possible = false;
         if (!read_head(store, &head, &found, error))
             return false;
-        if (!found)
+        if (!found || head.is_failing)
             return true;
         struct slot *slot = find_room(store, &head, &is_possible);
         if (slot) {

@@ -3,10 +3,25 @@
 #include <string.h>
 
 #include "schema/memory.h"
+#include "schema/utf8.h"
+
+/* What is neither UTF-8 nor printable becomes '?', a tab a space. */
+static void clean(char *text, size_t length)
+{
+    for (size_t i = 0; i < length;) {
+        size_t step = utf8_length(text + i, length - i);
+        if (text[i] == '\t')
+            text[i] = ' ';
+        else if (step == 0 || (unsigned char)text[i] < ' ' || text[i] == 127)
+            text[i] = '?';
+        i += step ? step : 1;
+    }
+}
 
 static void take_line(struct tail *tail,
                       void (*on_line)(void *user, const char *line), void *user)
 {
+    clean(tail->partial, tail->used);
     tail->partial[tail->used] = '\0';
     memcpy(tail->lines[tail->next], tail->partial, tail->used + 1);
     tail->next = (tail->next + 1) % TAIL_LINES;

@@ -1,4 +1,5 @@
-/* tail.h: the last lines of what a child says on its stderr.
+/* tail.h: the last lines of what a child says on its stderr, as printable
+ * UTF-8 whatever its bytes are.
  */
 #ifndef DAEMON_TAIL_H
 #define DAEMON_TAIL_H

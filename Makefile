@@ -48,7 +48,7 @@ daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd hello \
 	store_ending store_job store_retry store_submit store_target store_verify submission \
 	tables tail target wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import \
-	lock npz rows safetensors session task \
+	lock npz pace rows safetensors session task \
 	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \
 	engine/diagnostics engine/evaluator engine/feedback engine/initial \
 	engine/layout engine/network engine/order engine/regulariser engine/rule \

@@ -10,7 +10,6 @@
 #include <uv.h>
 
 #include "daemon/log.h"
-#include "daemon/tail.h"
 #include "schema/memory.h"
 #include "schema/message.h"
 

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "daemon/tail.h"
 #include "schema/error.h"
 
 struct cJSON;
@@ -42,7 +43,7 @@ struct process_hooks {
     void (*on_end)(void *user, const struct process_end *end);
 };
 
-enum { STDERR_BYTES = 4096 };
+enum { STDERR_BYTES = TAIL_BYTES };
 
 /* Starts argv[0] (a path); `label` begins its lines in the log.  NULL when it
  * cannot be started; on_end is not called then. */

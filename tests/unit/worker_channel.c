@@ -1,8 +1,10 @@
 #include "worker/channel.h"
 
 #include <cjson/cJSON.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/wait.h>
 
 #include "schema/message.h"
 #include "worker_fixture.h"
@@ -104,7 +106,10 @@ static void gives_a_message_without_waiting(void **state)
     cJSON *message;
     open_ends(&ends, LONG_MS);
     say(&ends, "{\"type\":\"a\"}\n{\"type\":\"ping\"}\n");
-    assert_written(&ends, "{\"type\":\"pong\",\"beats\":0,\"expected_s\":0}\n"); /* so the first is there */
+    assert_written(
+        &ends,
+        "{\"type\":\"pong\",\"beats\":0,\"expected_s\":0}\n"); /* so the first
+                                                                  is there */
     message = channel_next(ends.channel);
     assert_string_equal(json_text_or(message, "type", ""), "a");
     cJSON_Delete(message);
@@ -221,6 +226,58 @@ static void is_not_held_up_past_the_end(void **state)
     close_ends(&ends);
 }
 
+static void pongs_carry_the_beat(void **state)
+{
+    (void)state;
+    struct ends ends;
+    open_ends(&ends, LONG_MS);
+    channel_beat(ends.channel, 0.25);
+    channel_beat(ends.channel, 2.5);
+    say(&ends, "{\"type\":\"ping\"}\n");
+    assert_written(&ends,
+                   "{\"type\":\"pong\",\"beats\":2,\"expected_s\":2.5}\n");
+    channel_beat(ends.channel, INFINITY);
+    say(&ends, "{\"type\":\"ping\"}\n");
+    assert_written(&ends,
+                   "{\"type\":\"pong\",\"beats\":3,\"expected_s\":null}\n");
+    close_ends(&ends);
+}
+
+/* Nobody is there to kill a worker that hangs when its gaitd is gone. */
+static void one_that_hangs_ends_itself(void **state)
+{
+    (void)state;
+    int in[2], out[2], status;
+    assert_int_equal(pipe(in), 0);
+    assert_int_equal(pipe(out), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct error error;
+        close(in[1]); /* end of file */
+        dup2(out[1], STDERR_FILENO);
+        struct channel *channel =
+            channel_open(in[0], out[1], LONG_MS, 50, &error);
+        while (channel) /* and never channel_close */
+            pause();
+        _exit(2);
+    }
+    close(in[1]);
+    close(out[1]);
+    char text[200] = "";
+    size_t used = 0;
+    ssize_t count;
+    while ((count = read(out[0], text + used, sizeof text - 1 - used)) > 0)
+        used += (size_t)count;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 1);
+    assert_string_equal(
+        text, "gait-worker: did not come to an end in 0.05 s, leaving\n");
+    close(in[0]);
+    close(out[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +291,8 @@ int main(void)
         cmocka_unit_test(ends_at_signals),
         cmocka_unit_test(can_be_woken),
         cmocka_unit_test(is_not_held_up_past_the_end),
+        cmocka_unit_test(pongs_carry_the_beat),
+        cmocka_unit_test(one_that_hangs_ends_itself),
     };
     return cmocka_run_group_tests_name("worker_channel", tests, NULL, NULL);
 }

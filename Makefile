@@ -101,6 +101,11 @@ $(BUILD)/$(1)/%.o: $(1)/%.c $(BUILD)/flags
 endef
 $(foreach f,$(FOLDERS),$(eval $(call folder_rule,$(f))))
 
+# The element loops know one thread; watched by the thread sanitizer they would
+# take most of the tests' time.
+$(BUILD)/worker/engine/backend_cpu_f%.o: SANITIZERS := $(if \
+	$(filter thread,$(SANITIZE)),,$(SANITIZERS))
+
 # The tables, and how older ones become them, as C strings.
 $(BUILD)/%_sql.h: schema/%.sql
 	@mkdir -p $(@D)
@@ -154,7 +159,8 @@ check:
 	+@$(MAKE) --no-print-directory e2e
 
 # A sanitizer's finding ends the program that it is found in.
-SANITIZER_OPTIONS = UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+SANITIZER_OPTIONS = UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	TSAN_OPTIONS=halt_on_error=1:suppressions='$(CURDIR)/tests/thread.supp'
 
 unit: $(UNIT_TESTS:%=$(BUILD)/tests/%)
 	@failed=; for t in $^; do \

@@ -149,6 +149,7 @@ static bool read_options(int argc, char **argv, struct options *options)
         {0},
     };
     int code;
+    bool is_good = true;
     *options = (struct options){.lease_ms = CHANNEL_LEASE_MS,
                                 .grace_ms = CHANNEL_GRACE_MS};
     while ((code = getopt_long(argc, argv, "", table, NULL)) != -1) {
@@ -162,14 +163,14 @@ static bool read_options(int argc, char **argv, struct options *options)
             options->cache = optarg;
         else if (code == 'p')
             options->mode = PREPARE, options->dataset = optarg;
-        else if (code == 'l' && !read_seconds(optarg, &options->lease_ms))
-            return false;
-        else if (code == 'g' && !read_seconds(optarg, &options->grace_ms))
-            return false;
-        else if (code != 'l' && code != 'g')
-            return false;
+        else if (code == 'l')
+            is_good &= read_seconds(optarg, &options->lease_ms);
+        else if (code == 'g')
+            is_good &= read_seconds(optarg, &options->grace_ms);
+        else
+            is_good = false;
     }
-    return true;
+    return is_good;
 }
 
 int main(int argc, char **argv)

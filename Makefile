@@ -101,9 +101,9 @@ $(BUILD)/$(1)/%.o: $(1)/%.c $(BUILD)/flags
 endef
 $(foreach f,$(FOLDERS),$(eval $(call folder_rule,$(f))))
 
-# The element loops know one thread; watched by the thread sanitizer they would
-# take most of the tests' time.
-$(BUILD)/worker/engine/backend_cpu_f%.o: SANITIZERS := $(if \
+# The engine knows one thread (but for OpenBLAS's own); watched by the thread
+# sanitizer its loops would take most of the tests' time.
+$(BUILD)/worker/engine/%.o: SANITIZERS := $(if \
 	$(filter thread,$(SANITIZE)),,$(SANITIZERS))
 
 # The tables, and how older ones become them, as C strings.

@@ -385,7 +385,8 @@ void slot_ping(struct slot *slot, const struct pulse_limits *limits)
                 "finished no batch and no evaluation chunk", pulse->still_s);
         break;
     case PULSE_FINE:
-        tell(slot, "ping", -1);
+        if (slot->is_greeted) /* its hello comes before any pong */
+            tell(slot, "ping", -1);
     }
 }
 

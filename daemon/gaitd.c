@@ -25,6 +25,7 @@
 #include "daemon/notify.h"
 #include "daemon/reader.h"
 #include "daemon/request.h"
+#include "daemon/retries.h"
 #include "daemon/server.h"
 #include "schema/memory.h"
 
@@ -101,6 +102,11 @@ static void on_hook(void *user, const struct hook_order *order)
 static void on_event(void *user, int64_t event, const char *kind)
 {
     hub_event(((struct gaitd *)user)->hub, event, kind);
+}
+
+static void on_wait(void *user, int64_t job, double seconds)
+{
+    retries_add(((struct gaitd *)user)->retries, job, seconds);
 }
 
 static void on_stuck(void *user, const struct error *error)
@@ -289,6 +295,7 @@ static bool open_database(struct gaitd *gaitd, struct error *error)
         .on_refused = on_refused,
         .on_hook = on_hook,
         .on_event = on_event,
+        .on_wait = on_wait,
         .on_stuck = on_stuck,
         .on_fatal = on_fatal,
         .gate = gaitd->gate,
@@ -337,6 +344,8 @@ static void open_fleet(struct gaitd *gaitd)
     store_hooks_resume(gaitd->store);
     gaitd->limits = limits_new(&gaitd->loop->uv, gaitd->store);
     gaitd->fleet = fleet_new(&setup);
+    gaitd->retries = retries_new(&gaitd->loop->uv, gaitd->store);
+    store_set_retry(gaitd->store, gaitd->config->retry_s);
 }
 
 static bool open_socket(struct gaitd *gaitd, struct error *error)
@@ -405,6 +414,7 @@ static void close_all(struct gaitd *gaitd)
     listener_close(&loop->listener);
     fleet_free(gaitd->fleet);
     limits_free(gaitd->limits);
+    retries_free(gaitd->retries);
     close_handles(loop);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     int result = uv_loop_close(&loop->uv);

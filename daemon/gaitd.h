@@ -31,6 +31,7 @@ struct gaitd {
     struct fleet *fleet;
     struct limits *limits;
     struct hooks *hooks;
+    struct retries *retries;
     struct hub *hub;
     struct server *server;
     double started_at; /* seconds since 1970 */

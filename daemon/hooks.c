@@ -125,7 +125,7 @@ static void tell_end(struct hook *hook, const char *outcome)
     char text[HOOK_TEXT_BYTES];
     int used = snprintf(text, sizeof text, "hook \"%s\": %s", hook->order.name,
                         outcome);
-    if (hook->tail.count > 0 && (size_t)used + 2 < sizeof text) {
+    if (hook->tail.line > 0 && (size_t)used + 2 < sizeof text) {
         used += snprintf(text + used, sizeof text - (size_t)used, ": ");
         tail_print(&hook->tail, text + used, sizeof text - (size_t)used);
     }

@@ -23,6 +23,10 @@
     X(hook, "", "the hook of a finished sweep has ended, and what it said")     \
     X(failed, "failed", "a job failed, and why")                               \
     X(crashed, "", "the worker of an attempt ended by its own fault")          \
+    X(stalled, "", "the worker of an attempt stopped computing, and was killed")   \
+    X(out_of_service, "slots out of service",                                   \
+      "a slot gets no jobs: its worker does not start")                        \
+    X(in_service, "", "a slot that was out of service is back")                  \
     X(lost, "", "the worker of an attempt ended by nobody's fault")            \
     X(nondeterministic, "", "an attempt did not repeat what is stored")        \
     X(resumed, "jobs resumed",                                                 \

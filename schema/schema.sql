@@ -78,6 +78,8 @@ CREATE TABLE job (
     crashes      INTEGER NOT NULL DEFAULT 0,  -- in a row, without progress
     reason       TEXT,                        -- why it failed, or what a
                                               -- queued one waits for
+    retry_at     REAL,                        -- when a queued one has waited
+                                              -- long enough after a crash
     submitted_at REAL    NOT NULL,
     started_at   REAL,
     finished_at  REAL,
@@ -95,6 +97,7 @@ CREATE TABLE job (
 ) STRICT;
 CREATE INDEX job_ready ON job (priority DESC, id) WHERE is_ready = 1;
 CREATE INDEX job_waiting ON job (reason) WHERE state = 'queued' AND reason IS NOT NULL;
+CREATE INDEX job_retry ON job (retry_at) WHERE retry_at IS NOT NULL;
 CREATE INDEX job_queued ON job (run_id, nb_epochs) WHERE state = 'queued';
 CREATE INDEX job_run ON job (run_id);
 CREATE INDEX job_state ON job (sweep_id, state);
@@ -171,6 +174,7 @@ CREATE TABLE attempt (
     ended_at   REAL,
     outcome    TEXT,                          -- NULL while it runs
     message    TEXT,
+    stderr     TEXT,                          -- its worker's last lines there
     from_step  INTEGER,                       -- updates done when it began
     step       INTEGER,                       -- and at its end, as last heard;
                                               -- NULL: gaitd ended first

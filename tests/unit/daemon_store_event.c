@@ -57,6 +57,8 @@ static void a_loss_costs_what_is_computed_again(void **state)
     store_attempt_started(loop->store, attempt, 1, 0);
     send_epochs(loop, attempt, -1, 2); /* 20 steps, in 20 / 7 s */
     end_at(loop, attempt, OUTCOME_crashed, 27);
+    WAIT_FOR(loop, loop->wait_count == 1);
+    store_retry(loop->store, loop->waits[0]);
     attempt = begin(loop, 2);
     store_attempt_started(loop->store, attempt, 1, 10);
     loop_sync(loop);

@@ -101,6 +101,22 @@ bool store_event_add(struct store *store, const char *kind, int64_t sweep,
 
 /* Moving. */
 
+/* job_count follows. */
+static bool count_move(struct store *store, int64_t sweep, enum job_state from,
+                       enum job_state to, struct error *error)
+{
+    if (from == to)
+        return true;
+    struct statement *s =
+        db_sql(store->db, "UPDATE job_count SET count = count + "
+                          "CASE state WHEN ? THEN 1 ELSE -1 END "
+                          "WHERE sweep_id = ? AND state IN (?1, ?)");
+    bind_text(s, job_state_name(to));
+    bind_integer(s, sweep);
+    bind_text(s, job_state_name(from));
+    return statement_run(s, error);
+}
+
 static bool update_state(struct store *store, const struct stored_job *job,
                          const char *reason, struct error *error)
 {
@@ -154,6 +170,7 @@ bool store_job_move(struct store *store, struct stored_job *job,
                          job_state_name(from));
     job->state = (enum job_state)to;
     return update_state(store, job, reason, error) &&
+           count_move(store, job->sweep, from, job->state, error) &&
            (job->state != JOB_done || keep_metrics(store, job, error)) &&
            (job->state != JOB_failed ||
             store_event_add(store, "failed", job->sweep, job->id, reason,
@@ -197,7 +214,7 @@ static bool first_queued(struct statement *s, int64_t run,
 }
 
 #define QUEUED                                                                 \
-    JOB "INDEXED BY job_queued " RUN "JOIN sweep s ON s.id = j.sweep_id "      \
+    JOB "INDEXED BY job_run " RUN "JOIN sweep s ON s.id = j.sweep_id "         \
         "WHERE j.run_id = ? AND j.state = 'queued' AND " ENTERED               \
         " ORDER BY j.nb_epochs "
 

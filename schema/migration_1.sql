@@ -4,28 +4,20 @@ ALTER TABLE sweep ADD COLUMN is_complete INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE sweep ADD COLUMN entered INTEGER;
 CREATE INDEX sweep_unsettled ON sweep (id) WHERE entered IS NOT NULL;
 CREATE INDEX sweep_incomplete ON sweep (id) WHERE is_complete = 0;
-CREATE TABLE job_count (                      -- what counting would find,
-    sweep_id INTEGER NOT NULL,                -- kept by the triggers below
+DROP INDEX job_queued;
+DROP INDEX job_state;
+DROP INDEX job_run;
+CREATE INDEX job_run ON job (run_id, state, nb_epochs);
+CREATE TABLE job_count (                      -- of complete sweeps, all states:
+    sweep_id INTEGER NOT NULL,                -- what counting would find
     state    TEXT    NOT NULL,
     count    INTEGER NOT NULL,
     PRIMARY KEY (sweep_id, state)
 ) STRICT, WITHOUT ROWID;
-CREATE TRIGGER job_added AFTER INSERT ON job BEGIN
-    INSERT INTO job_count VALUES (NEW.sweep_id, NEW.state, 1)
-    ON CONFLICT DO UPDATE SET count = count + 1;
+CREATE TRIGGER sweep_removed AFTER DELETE ON sweep BEGIN
+    DELETE FROM job_count WHERE sweep_id = OLD.id;
 END;
-CREATE TRIGGER job_moved AFTER UPDATE OF state ON job
-WHEN OLD.state <> NEW.state BEGIN
-    UPDATE job_count SET count = count - 1
-    WHERE sweep_id = OLD.sweep_id AND state = OLD.state;
-    INSERT INTO job_count VALUES (NEW.sweep_id, NEW.state, 1)
-    ON CONFLICT DO UPDATE SET count = count + 1;
-END;
-CREATE TRIGGER job_removed AFTER DELETE ON job BEGIN
-    UPDATE job_count SET count = count - 1
-    WHERE sweep_id = OLD.sweep_id AND state = OLD.state;
-    DELETE FROM job_count
-    WHERE sweep_id = OLD.sweep_id AND state = OLD.state AND count = 0;
-END;
-INSERT INTO job_count
-SELECT sweep_id, state, count(*) FROM job GROUP BY sweep_id, state;
+WITH state (name) AS (VALUES ('held'), ('queued'), ('running'), ('done'),
+                             ('failed'), ('cancelled'))
+INSERT INTO job_count SELECT s.id, t.name, (SELECT count(*) FROM job j
+    WHERE j.sweep_id = s.id AND j.state = t.name) FROM sweep s, state t;

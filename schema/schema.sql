@@ -92,32 +92,16 @@ CREATE TABLE job (
 ) STRICT;
 CREATE INDEX job_ready ON job (priority DESC, id) WHERE is_ready = 1;
 CREATE INDEX job_waiting ON job (reason) WHERE state = 'queued' AND reason IS NOT NULL;
-CREATE INDEX job_queued ON job (run_id, nb_epochs) WHERE state = 'queued';
-CREATE INDEX job_run ON job (run_id);
-CREATE INDEX job_state ON job (sweep_id, state);
+CREATE INDEX job_run ON job (run_id, state, nb_epochs);
 
-CREATE TABLE job_count (                      -- what counting would find,
-    sweep_id INTEGER NOT NULL,                -- kept by the triggers below
+CREATE TABLE job_count (                      -- of complete sweeps, all states:
+    sweep_id INTEGER NOT NULL,                -- what counting would find
     state    TEXT    NOT NULL,
     count    INTEGER NOT NULL,
     PRIMARY KEY (sweep_id, state)
 ) STRICT, WITHOUT ROWID;
-CREATE TRIGGER job_added AFTER INSERT ON job BEGIN
-    INSERT INTO job_count VALUES (NEW.sweep_id, NEW.state, 1)
-    ON CONFLICT DO UPDATE SET count = count + 1;
-END;
-CREATE TRIGGER job_moved AFTER UPDATE OF state ON job
-WHEN OLD.state <> NEW.state BEGIN
-    UPDATE job_count SET count = count - 1
-    WHERE sweep_id = OLD.sweep_id AND state = OLD.state;
-    INSERT INTO job_count VALUES (NEW.sweep_id, NEW.state, 1)
-    ON CONFLICT DO UPDATE SET count = count + 1;
-END;
-CREATE TRIGGER job_removed AFTER DELETE ON job BEGIN
-    UPDATE job_count SET count = count - 1
-    WHERE sweep_id = OLD.sweep_id AND state = OLD.state;
-    DELETE FROM job_count
-    WHERE sweep_id = OLD.sweep_id AND state = OLD.state AND count = 0;
+CREATE TRIGGER sweep_removed AFTER DELETE ON sweep BEGIN
+    DELETE FROM job_count WHERE sweep_id = OLD.id;
 END;
 
 CREATE TABLE history (

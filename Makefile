@@ -41,11 +41,11 @@ LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 # Each folder's files, and the libraries it sees.
 schema_FILES = error memory utf8 syntax json inbox message nearest faults \
 	widths setting settings axis spec key job paths diagnostic work
-daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd gate hello \
-	hub listener lock log loop_stat notice notify option peer process request \
+daemon_FILES = attempt ballast columns config cpu datasets db fleet folder gaitd gate hello \
+	hub listener lock log loop_stat notice notify operation option peer process request \
 	query query_counts query_explain query_groups query_history query_list \
 	query_results query_show query_sweeps query_verification reader repeat \
-	request_submit server store store_attempt store_diagnostic store_dispatch \
+	request_submit server store store_attempt store_diagnostic store_disk store_dispatch \
 	store_ending store_job store_submit store_sweep store_target store_verify \
 	submission tables tail tally target wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import \

@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 
+#include "daemon/ballast.h"
 #include "daemon/db.h"
 #include "daemon/notice.h"
 #include "daemon/store.h"
@@ -73,6 +74,8 @@ struct store {
 
     /* The store's thread only. */
     struct db *db;
+    struct ballast ballast;
+    double ballast_tried;         /* to be renewed, monotonic */
     struct operations kept;       /* to be tried again */
     struct operations rest;       /* what there was no time for */
     struct operations unfinished; /* to be gone on with, one by one */
@@ -96,6 +99,18 @@ void *operation_new(size_t bytes,
                     bool (*run)(struct store *, struct operation *,
                                 struct error *));
 void store_push(struct store *store, struct operation *operation);
+
+void operation_free(struct operation *operation); /* NULL is allowed */
+void operations_init(struct operations *list);
+void operations_free(struct operations *list); /* it is empty then */
+void operations_add(struct operations *list, struct operation *operation);
+/* Moves all of `more` to the end. */
+void operations_join(struct operations *list, struct operations *more);
+
+double store_clock(void); /* monotonic, seconds */
+
+/* Between transactions; false as db_checkpoint. */
+bool store_disk_care(struct store *store, bool is_idle, struct error *error);
 
 /* Whether the operation has had its time in this transaction: what follows
  * waits for the commit, so this is well below what a user notices. */

@@ -331,6 +331,9 @@ static bool run_submit(struct store *store, struct operation *operation,
         return false;
     if (!has_begun && o->is_reviewed && !begin(store, o, error))
         return false;
+    if (o->is_reviewed && !o->submission->dry_run &&
+        !ballast_check(&store->ballast, error))
+        return false;
     if (o->is_reviewed && !add_jobs(store, o, error))
         return false;
     if (o->is_reviewed && o->position == o->sweep.job_count)

@@ -300,7 +300,8 @@ static bool add_jobs(struct store *store, struct verify_operation *o,
                      struct error *error)
 {
     struct verification *v = &o->verification;
-    if (!v->sweep && !begin(store, o, error))
+    if (!ballast_check(&store->ballast, error) ||
+        (!v->sweep && !begin(store, o, error)))
         return false;
     for (; v->position < v->count && !store_piece_is_over(store); v->position++)
         if (!insert_job(store, v, v->position, error))

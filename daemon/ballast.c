@@ -69,11 +69,13 @@ bool ballast_drop(struct ballast *ballast)
     return was_there;
 }
 
-bool ballast_check(const struct ballast *ballast, struct error *error)
+bool ballast_check(const struct ballast *ballast, int64_t spare,
+                   struct error *error)
 {
     struct room room;
     if (!measure(ballast, &room, error))
         return false;
+    room.free += spare;
     return room.free >= room.reserve ||
            error_set(error, ERROR_IO,
                      "the disk of \"%s\" has %.1f MiB free, and a new sweep "

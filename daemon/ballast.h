@@ -29,7 +29,9 @@ bool ballast_init(struct ballast *ballast, const char *database,
 void ballast_renew(struct ballast *ballast);
 /* Gives it up; false when it was not there. */
 bool ballast_drop(struct ballast *ballast);
-/* Whether more than the reserve is free; ERROR_IO says that it is not. */
-bool ballast_check(const struct ballast *ballast, struct error *error);
+/* Whether more than the reserve is free, with what the database has to `spare`
+ * (bytes); ERROR_IO says that it is not. */
+bool ballast_check(const struct ballast *ballast, int64_t spare,
+                   struct error *error);
 
 #endif

@@ -109,6 +109,8 @@ void operations_join(struct operations *list, struct operations *more);
 
 double store_clock(void); /* monotonic, seconds */
 
+/* Whether there is room for something new (ballast.h). */
+bool store_disk_check(struct store *store, struct error *error);
 /* Between transactions; false as db_checkpoint. */
 bool store_disk_care(struct store *store, bool is_idle, struct error *error);
 

@@ -54,6 +54,18 @@ static void renew_ballast(struct store *store)
     ballast_renew(&store->ballast);
 }
 
+bool store_disk_check(struct store *store, struct error *error)
+{
+    int64_t spare = 0;
+    struct statement *s =
+        db_sql(store->db, "SELECT freelist_count * page_size "
+                          "FROM pragma_freelist_count, pragma_page_size");
+    while (statement_next(s))
+        spare = column_integer(s, 0);
+    return statement_finish(s, error) &&
+           ballast_check(&store->ballast, spare, error);
+}
+
 bool store_disk_care(struct store *store, bool is_idle, struct error *error)
 {
     renew_ballast(store);

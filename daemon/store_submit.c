@@ -332,7 +332,7 @@ static bool run_submit(struct store *store, struct operation *operation,
     if (!has_begun && o->is_reviewed && !begin(store, o, error))
         return false;
     if (o->is_reviewed && !o->submission->dry_run &&
-        !ballast_check(&store->ballast, error))
+        !store_disk_check(store, error))
         return false;
     if (o->is_reviewed && !add_jobs(store, o, error))
         return false;

@@ -300,7 +300,7 @@ static bool add_jobs(struct store *store, struct verify_operation *o,
                      struct error *error)
 {
     struct verification *v = &o->verification;
-    if (!ballast_check(&store->ballast, error) ||
+    if (!store_disk_check(store, error) ||
         (!v->sweep && !begin(store, o, error)))
         return false;
     for (; v->position < v->count && !store_piece_is_over(store); v->position++)

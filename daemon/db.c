@@ -299,7 +299,12 @@ bool column_is_null(struct statement *s, int column)
 void column_copy(struct statement *s, int column, char *text, int bytes)
 {
     const char *value = column_text(s, column);
-    snprintf(text, (size_t)bytes, "%s", value ? value : "");
+    size_t length = value ? (size_t)sqlite3_column_bytes(s->handle, column) : 0;
+    if (length > (size_t)bytes - 1)
+        length = (size_t)bytes - 1;
+    if (length > 0)
+        memcpy(text, value, length);
+    text[length] = '\0';
 }
 
 /* Transactions. */

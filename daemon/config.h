@@ -53,6 +53,10 @@ struct cJSON;
       "seconds a worker that was told to stop has for its checkpoint before it is killed")         \
     X(lease_s,          REAL,  "30",     0.5,   1e6,   "",                                         \
       "seconds without a word from gaitd after which a worker saves and quits; it pings three times as often") \
+    X(checkpoint_every, REAL,  "60",     0,     1e6,   "",                                         \
+      "seconds between two checkpoints of a running job; 0: only when it stops")                   \
+    X(checkpoint_budget, COUNT, "",      0,     9e14,  "",                                         \
+      "bytes that run_dir may hold; default: a tenth of its disk's free space, at most 20 GiB")    \
     X(query_threads,    COUNT, "2",      1,     64,    "",                                         \
       "threads that answer questions")                                                             \
     X(query_deadline_s, REAL,  "10",     0.01,  3600,  "",                                         \

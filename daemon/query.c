@@ -198,6 +198,12 @@ void row_real(struct cJSON *row, const char *name, struct statement *s,
     cJSON_AddItemToObjectCS(row, name, json_number(column_real(s, column)));
 }
 
+void row_boolean(struct cJSON *row, const char *name, struct statement *s,
+                 int column)
+{
+    cJSON_AddBoolToObject(row, name, column_integer(s, column) != 0);
+}
+
 void row_text(struct cJSON *row, const char *name, struct statement *s,
               int column)
 {

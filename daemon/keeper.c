@@ -351,7 +351,6 @@ void keeper_free(struct keeper *keeper)
 {
     if (!keeper)
         return;
-    db_close(keeper->db);
     pthread_cond_destroy(&keeper->changed);
     pthread_mutex_destroy(&keeper->mutex);
     free(keeper);
@@ -375,6 +374,7 @@ struct keeper *keeper_open(const char *database, struct store *store,
         keeper->db ? pthread_create(&keeper->thread, NULL, work, keeper) : 0;
     if (keeper->db && !failure)
         return keeper;
+    db_close(keeper->db);
     if (failure)
         error_set(error, ERROR_IO, "no thread for the checkpoints: %s",
                   strerror(failure));
@@ -391,6 +391,8 @@ void keeper_stop(struct keeper *keeper)
     pthread_cond_signal(&keeper->changed);
     pthread_mutex_unlock(&keeper->mutex);
     pthread_join(keeper->thread, NULL);
+    db_close(keeper->db); /* before the writer, which then tidies up */
+    keeper->db = NULL;
 }
 
 /* Outside. */

@@ -138,7 +138,7 @@ bool store_checkpoints_load(struct store *store, struct dispatch *dispatch,
 /* The highest id there is, or was. */
 #define STORE_LAST_SWEEP                                                       \
     "SELECT max(ifnull((SELECT max(id) FROM sweep), 0), "                      \
-    "ifnull((SELECT max(sweep_id) FROM deletion), 0))"
+    "ifnull((SELECT max(last_sweep) FROM deletion), 0))"
 #define STORE_LAST_JOB                                                         \
     "SELECT max(ifnull((SELECT max(id) FROM job), 0), "                        \
     "ifnull((SELECT max(last_job) FROM deletion), 0))"

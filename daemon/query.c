@@ -17,10 +17,11 @@ static const struct {
     const char *method;
     query_function *run;
 } queries[] = {
-    {"list", query_list},       {"sweeps", query_sweeps},
-    {"show", query_show},       {"history", query_history},
-    {"results", query_results}, {"counts", query_counts},
-    {"explain", query_explain}, {"verification", query_verification},
+    {"list", query_list},         {"sweeps", query_sweeps},
+    {"show", query_show},         {"history", query_history},
+    {"results", query_results},   {"counts", query_counts},
+    {"explain", query_explain},   {"verification", query_verification},
+    {"deletion", query_deletion},
 };
 
 query_function *query_find(const char *method)

@@ -267,16 +267,16 @@ static bool refuse_busy(struct store *store, const struct target *target,
         return false;
     if (running)
         return error_set(error, ERROR_CONFLICT,
-                         "%lld job%s of sweep \"%s\" running; cancel it first "
+                         "sweep \"%s\" has %lld running job%s; cancel it first "
                          "(gaitctl cancel %s)",
-                         (long long)running, running == 1 ? " is" : "s are",
-                         target->name, target->name);
+                         target->name, (long long)running,
+                         running == 1 ? "" : "s", target->name);
     if (leaving)
         return error_set(error, ERROR_CONFLICT,
-                         "%lld cancelled job%s of sweep \"%s\" still saving; "
-                         "try again in a moment",
-                         (long long)leaving, leaving == 1 ? " is" : "s are",
-                         target->name);
+                         "sweep \"%s\" has %lld cancelled job%s that %s still "
+                         "saving; try again in a moment",
+                         target->name, (long long)leaving,
+                         leaving == 1 ? "" : "s", leaving == 1 ? "is" : "are");
     return !verifying ||
            error_set(error, ERROR_CONFLICT,
                      "verify-%lld is still training what jobs of sweep \"%s\" "
@@ -321,9 +321,9 @@ static bool insert(struct store *store, const struct delete_operation *o,
     struct statement *s = db_sql(
         store->db,
         "INSERT INTO deletion (sweep_id, name, submit_id, request_id, uid, "
-        "last_job, deleted_at) SELECT s.id, s.name, s.request_id, ?, ?, "
-        "max((SELECT max(id) FROM job), (SELECT ifnull(max(last_job), 0) "
-        "FROM deletion)), ? FROM sweep s WHERE s.id = ?");
+        "last_sweep, last_job, deleted_at) SELECT s.id, s.name, s.request_id, "
+        "?, ?, (" STORE_LAST_SWEEP "), (" STORE_LAST_JOB "), ? FROM sweep s "
+        "WHERE s.id = ?");
     bind_text(s, o->request_id);
     bind_integer(s, o->caller.uid);
     bind_real(s, store->now);

@@ -10,6 +10,7 @@ CREATE TABLE deletion (
     submit_id   TEXT    NOT NULL UNIQUE,
     request_id  TEXT    NOT NULL UNIQUE,
     uid         INTEGER NOT NULL,
+    last_sweep  INTEGER NOT NULL,
     last_job    INTEGER NOT NULL,
     jobs        INTEGER NOT NULL DEFAULT 0,
     runs        INTEGER NOT NULL DEFAULT 0,

@@ -45,7 +45,8 @@ CREATE TABLE deletion (                       -- of a sweep; stays, so that ids
     submit_id   TEXT    NOT NULL UNIQUE,      -- the request that made the sweep
     request_id  TEXT    NOT NULL UNIQUE,      -- and that deleted it
     uid         INTEGER NOT NULL,             -- who did
-    last_job    INTEGER NOT NULL,             -- the highest id there was
+    last_sweep  INTEGER NOT NULL,             -- the highest ids there were
+    last_job    INTEGER NOT NULL,
     jobs        INTEGER NOT NULL DEFAULT 0,   -- that went, so far
     runs        INTEGER NOT NULL DEFAULT 0,
     rows        INTEGER NOT NULL DEFAULT 0,

@@ -134,6 +134,7 @@ def test_full_disk(new_daemon, expected):
         client.submit(LONG)
         (text,) = until(lambda: events(daemon, "unsaved"), "no event")
         assert "training goes on" in text and "No space left on device" in text
+        until(lambda: ask(daemon, "SELECT 1 FROM history WHERE step >= 150"), "no training")
         assert not rows(daemon)
         full.unlink()
         client.await_final("long")

@@ -1,5 +1,6 @@
 """Checkpoints: in time, damaged, lost, full disks; and the same outcome always."""
 
+import json
 import os
 import re
 import shutil
@@ -67,6 +68,12 @@ def newest(daemon):
     (run,) = {run for run, _ in rows(daemon)}
     names = sorted((name for _, name in rows(daemon)), key=lambda name: int(name.split("-")[0]))
     return folder_of(daemon, run) / names[-1]
+
+
+def committed_step(file):
+    data = file.read_bytes()
+    header = json.loads(data[8:8 + int.from_bytes(data[:8], "little")])
+    return int(header["__metadata__"]["committed_step"])
 
 
 def stop_far(daemon, *options):
@@ -201,11 +208,15 @@ def test_rows_that_were_lost(new_daemon, expected, last, is_consistent):
     change(daemon, f"DELETE FROM history WHERE step > {last}")
     if is_consistent:
         change(daemon, "UPDATE run SET (step, epochs_done, state_hash) = (SELECT step, epoch, "
-                       "state_hash FROM history ORDER BY step DESC LIMIT 1); "
-                       "DELETE FROM checkpoint")
+                       "state_hash FROM history ORDER BY step DESC LIMIT 1)")
+    # Under load what was committed may not have been heard before it was saved.
+    is_usable = [committed_step(file) <= last
+                 for file in newest(daemon).parent.glob("*.safetensors")]
+    if is_consistent:
+        change(daemon, "DELETE FROM checkpoint")
     assert finish(daemon, *NEVER) == expected
-    assert went_on_from(daemon) == []
-    assert "but gaitd has them only up to" in daemon.stderr()
+    assert len(went_on_from(daemon)) == any(is_usable)
+    assert all(is_usable) or "but gaitd has them only up to" in daemon.stderr()
     agree(daemon)
 
 

@@ -1,5 +1,5 @@
-#include "tests/unit/daemon_store_fixture.h"
 #include "daemon/db.h"
+#include "tests/unit/daemon_store_fixture.h"
 
 #define BASE "'tower': true, 'widths': '16x10', 'batch_size': 60"
 

@@ -104,6 +104,8 @@ static bool find_request(struct store *store, struct submit_operation *o,
                          bool *is_settled, struct error *error)
 {
     struct sweep_row sweep = {0};
+    if (!store_deletion_check(store, o->submission->request_id, error))
+        return false;
     struct statement *s = db_sql(store->db, SWEEP "s.request_id = ?");
     if (!read_sweep(s, o->submission->request_id, &sweep, is_settled, error))
         return false;

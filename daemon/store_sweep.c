@@ -27,10 +27,8 @@ static bool highest(struct store *store, const char *sql, int64_t *id,
 
 static bool look_up_ids(struct store *store, struct error *error)
 {
-    return highest(store, "SELECT ifnull(max(id), 0) FROM sweep",
-                   &store->reserved.sweep, error) &&
-           highest(store, "SELECT ifnull(max(id), 0) FROM job",
-                   &store->reserved.job, error);
+    return highest(store, STORE_LAST_SWEEP, &store->reserved.sweep, error) &&
+           highest(store, STORE_LAST_JOB, &store->reserved.job, error);
 }
 
 bool store_sweep_reserve(struct store *store, int64_t job_count, int64_t *sweep,

@@ -259,6 +259,8 @@ static struct cJSON *write_existing(struct statement *s)
 static bool find_request(struct store *store, struct verify_operation *o,
                          bool *is_there, struct error *error)
 {
+    if (!store_deletion_check(store, o->request_id, error))
+        return false;
     struct statement *s = db_sql(
         store->db, "SELECT s.id, s.name, s.job_count, (SELECT id FROM job "
                    "WHERE sweep_id = s.id ORDER BY position LIMIT 1), "

@@ -34,13 +34,32 @@ CREATE TABLE sweep (
     job_count    INTEGER NOT NULL,
     submitted_at REAL    NOT NULL,
     is_hidden    INTEGER NOT NULL DEFAULT 0,  -- a verification: see job
-    is_complete  INTEGER NOT NULL DEFAULT 1,  -- 0: its jobs are still going in,
-                                              -- and nobody is to see them
-    entered      INTEGER                      -- jobs, from the first, that the
+    is_complete  INTEGER NOT NULL DEFAULT 1,  -- 0: its jobs are still going in
+                                              -- (or out: see deletion), and
+                                              -- nobody is to see them
+    entered      INTEGER,                     -- jobs, from the first, that the
                                               -- queue knows of; NULL: all
+    is_kept      INTEGER NOT NULL DEFAULT 0   -- no checkpoint of it is pruned
 ) STRICT;
 CREATE INDEX sweep_unsettled ON sweep (id) WHERE entered IS NOT NULL;
 CREATE INDEX sweep_incomplete ON sweep (id) WHERE is_complete = 0;
+
+CREATE TABLE deletion (                       -- of a sweep; stays, so that ids
+    sweep_id    INTEGER PRIMARY KEY,          -- and requests are used once
+    name        TEXT    NOT NULL,
+    submit_id   TEXT    NOT NULL UNIQUE,      -- the request that made the sweep
+    request_id  TEXT    NOT NULL UNIQUE,      -- and that deleted it
+    uid         INTEGER NOT NULL,             -- who did
+    last_sweep  INTEGER NOT NULL,             -- the highest ids there were
+    last_job    INTEGER NOT NULL,
+    jobs        INTEGER NOT NULL DEFAULT 0,   -- that went, so far
+    runs        INTEGER NOT NULL DEFAULT 0,
+    rows        INTEGER NOT NULL DEFAULT 0,
+    bytes       INTEGER NOT NULL DEFAULT 0,   -- of checkpoints
+    shared_runs INTEGER NOT NULL DEFAULT 0,   -- jobs whose run others use
+    is_finished INTEGER NOT NULL DEFAULT 0,
+    deleted_at  REAL    NOT NULL
+) STRICT;
 
 CREATE TABLE run (
     id             INTEGER PRIMARY KEY,
@@ -75,6 +94,8 @@ CREATE TABLE job (
     crashes      INTEGER NOT NULL DEFAULT 0,  -- in a row, without progress
     reason       TEXT,                        -- why it failed, or what a
                                               -- queued one waits for
+    retry_at     REAL,                        -- when a queued one has waited
+                                              -- long enough after a crash
     submitted_at REAL    NOT NULL,
     started_at   REAL,
     finished_at  REAL,
@@ -93,6 +114,8 @@ CREATE TABLE job (
 CREATE INDEX job_ready ON job (priority DESC, id) WHERE is_ready = 1;
 CREATE INDEX job_waiting ON job (reason) WHERE state = 'queued' AND reason IS NOT NULL;
 CREATE INDEX job_run ON job (run_id, state, nb_epochs);
+CREATE INDEX job_retry ON job (retry_at) WHERE retry_at IS NOT NULL;
+CREATE INDEX job_verifies ON job (verifies) WHERE verifies IS NOT NULL;
 
 CREATE TABLE job_count (                      -- of complete sweeps, all states:
     sweep_id INTEGER NOT NULL,                -- what counting would find
@@ -150,7 +173,8 @@ CREATE TABLE attempt (
     started_at REAL    NOT NULL,
     ended_at   REAL,
     outcome    TEXT,                          -- NULL while it runs
-    message    TEXT
+    message    TEXT,
+    stderr     TEXT                           -- its worker's last lines there
 ) STRICT;
 CREATE INDEX attempt_job ON attempt (job_id);
 CREATE INDEX attempt_open ON attempt (job_id) WHERE ended_at IS NULL;

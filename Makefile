@@ -39,29 +39,33 @@ COMPILE = $(CC) $(FLAGS) -MMD -MP
 LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 
 # Each folder's files, and the libraries it sees.
-schema_FILES = error memory utf8 syntax json inbox message nearest faults \
-	widths setting settings control axis spec key job event paths diagnostic work
-daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd gate hello \
-	hooks hub limits listener lock log loop_stat notice notify option peer process request \
-	pulse query query_counts query_events query_explain query_groups query_history query_list \
-	query_results query_show query_sweeps query_verification reader repeat retries \
-	request_submit server slot store store_attempt store_diagnostic store_dispatch \
-	store_drain store_ending store_event store_finish store_hook store_job store_retry store_retry_jobs store_limit \
-	store_submit store_sweep store_target store_verify store_visit \
-	sibling submission tables tail tally target wish
-worker_FILES = attempt channel checkpoint dataset file hash idx import \
-	lock npz pace rows safetensors session task \
-	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \
-	engine/diagnostics engine/evaluator engine/feedback engine/initial \
-	engine/layout engine/network engine/order engine/regulariser engine/rule \
+schema_FILES = axis control diagnostic error event faults inbox job json key \
+	memory message nearest paths setting settings spec syntax utf8 widths \
+	work
+daemon_FILES = attempt ballast columns config cpu datasets db fleet folder \
+	gaitd gate hello holding hooks hub keeper limits listener lock log \
+	loop_stat notice notify operation option peer process pulse query \
+	query_counts query_deletion query_events query_explain query_groups \
+	query_history query_list query_results query_show query_sweeps \
+	query_verification reader repeat request request_submit retries \
+	run_folder server sibling slot store store_attempt store_checkpoint \
+	store_deletion store_diagnostic store_disk store_dispatch store_drain \
+	store_ending store_event store_finish store_hook store_job store_limit \
+	store_retry store_retry_jobs store_submit store_sweep store_target \
+	store_verify store_visit submission tables tail tally target wish
+worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
+	npz pace rows safetensors session task engine/backend_cpu \
+	engine/backend_cpu_f32 engine/backend_cpu_f64 engine/diagnostics \
+	engine/evaluator engine/feedback engine/initial engine/layout \
+	engine/network engine/order engine/regulariser engine/rule \
 	engine/rule_bp engine/rule_dfa engine/rule_fa engine/rule_gait \
 	engine/rule_gait_published engine/rule_itp engine/rule_tp \
 	engine/snapshot engine/step engine/stream engine/trainer
-client_FILES = board chart cmd_cancel cmd_drain cmd_events cmd_explain cmd_history cmd_list cmd_plot \
-	cmd_results cmd_retry cmd_show cmd_shutdown cmd_status cmd_submit cmd_verify cmd_wait \
-	cmd_watch connection curves deadline exits grid help listing moment news options output \
-	plot style submission \
-	table text watcher
+client_FILES = board chart cmd_cancel cmd_delete cmd_drain cmd_events \
+	cmd_explain cmd_history cmd_keep cmd_list cmd_plot cmd_results \
+	cmd_retry cmd_show cmd_shutdown cmd_status cmd_submit cmd_verify \
+	cmd_wait cmd_watch connection curves deadline exits grid help listing \
+	moment news options output plot style submission table text watcher
 schema_PACKAGES = libcjson libxxhash
 daemon_PACKAGES = libuv sqlite3
 worker_PACKAGES = openblas lapacke zlib

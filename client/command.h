@@ -25,6 +25,8 @@
     X(explain)                                                                 \
     X(cancel)                                                                  \
     X(retry)                                                                   \
+    X(delete)                                                                  \
+    X(keep)                                                                    \
     X(history)                                                                 \
     X(results) X(plot) X(verify) X(status) X(events) X(drain) X(shutdown)
 

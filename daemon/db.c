@@ -129,6 +129,10 @@ static bool prepare_all(struct db *db, enum db_mode mode, struct error *error)
 struct db *db_open(const char *path, enum db_mode mode, struct error *error)
 {
     struct db *db = xcalloc(1, sizeof *db);
+    /* What savepoints set back is kept in memory, not in a temporary file: it
+     * is no more than a transaction's pages.  Refused, as it should be, when
+     * SQLite is in use already: then it was said before. */
+    sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1);
     db->path = xstrdup(path);
     int flags = mode == DB_READ ? SQLITE_OPEN_READONLY
                                 : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
@@ -295,7 +299,12 @@ bool column_is_null(struct statement *s, int column)
 void column_copy(struct statement *s, int column, char *text, int bytes)
 {
     const char *value = column_text(s, column);
-    snprintf(text, (size_t)bytes, "%s", value ? value : "");
+    size_t length = value ? (size_t)sqlite3_column_bytes(s->handle, column) : 0;
+    if (length > (size_t)bytes - 1)
+        length = (size_t)bytes - 1;
+    if (length > 0)
+        memcpy(text, value, length);
+    text[length] = '\0';
 }
 
 /* Transactions. */

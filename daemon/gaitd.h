@@ -3,6 +3,7 @@
  *     clients ── server ── request ──┬── store  (writes; its own thread)
  *                            │       └── reader (questions; its threads)
  *                  hub, datasets
+ *         keeper (run_dir; its own thread)
  *                            fleet ── process ── gait-worker, one per slot
  *
  * Everything here runs on the loop's thread, which waits for no disk, no
@@ -27,6 +28,7 @@ struct gaitd {
     struct store *store;
     struct gate *gate; /* between the store and the readers */
     struct reader *reader;
+    struct keeper *keeper;
     struct datasets *datasets;
     struct fleet *fleet;
     struct limits *limits;

@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 
+#include "daemon/ballast.h"
 #include "daemon/db.h"
 #include "daemon/notice.h"
 #include "daemon/store.h"
@@ -74,6 +75,8 @@ struct store {
 
     /* The store's thread only. */
     struct db *db;
+    struct ballast ballast;
+    double ballast_tried;         /* to be renewed, monotonic */
     struct operations kept;       /* to be tried again */
     struct operations rest;       /* what there was no time for */
     struct operations unfinished; /* to be gone on with, one by one */
@@ -100,6 +103,20 @@ void *operation_new(size_t bytes,
                     bool (*run)(struct store *, struct operation *,
                                 struct error *));
 void store_push(struct store *store, struct operation *operation);
+
+void operation_free(struct operation *operation); /* NULL is allowed */
+void operations_init(struct operations *list);
+void operations_free(struct operations *list); /* it is empty then */
+void operations_add(struct operations *list, struct operation *operation);
+/* Moves all of `more` to the end. */
+void operations_join(struct operations *list, struct operations *more);
+
+double store_clock(void); /* monotonic, seconds */
+
+/* Whether there is room for something new (ballast.h). */
+bool store_disk_check(struct store *store, struct error *error);
+/* Between transactions; false as db_checkpoint. */
+bool store_disk_care(struct store *store, bool is_idle, struct error *error);
 
 /* Whether the operation has had its time in this transaction: what follows
  * waits for the commit, so this is well below what a user notices. */
@@ -158,6 +175,9 @@ bool store_sweep_recover(struct store *store, struct operation **settling,
 
 /* Of jobs j and their sweeps s: those that are in the queue or were. */
 #define ENTERED "ifnull(j.position < s.entered, 1)"
+
+/* Has a run that is about to go on know no more rows than there are. */
+bool store_run_mend(struct store *store, int64_t run, struct error *error);
 
 /* A line of the table `event`, of a kind of schema/event.h, which is a
  * constant; ids of 0 and NULL text are left out.  store_event_cost: with what
@@ -220,6 +240,22 @@ enum {
  * last. */
 bool store_job_wait(struct store *store, const struct stored_job *job,
                     const char *what, struct error *error);
+/* The newest checkpoints of a dispatch's run, into it. */
+bool store_checkpoints_load(struct store *store, struct dispatch *dispatch,
+                            struct error *error);
+
+/* The highest id there is, or was. */
+#define STORE_LAST_SWEEP                                                       \
+    "SELECT max(ifnull((SELECT max(id) FROM sweep), 0), "                      \
+    "ifnull((SELECT max(last_sweep) FROM deletion), 0))"
+#define STORE_LAST_JOB                                                         \
+    "SELECT max(ifnull((SELECT max(id) FROM job), 0), "                        \
+    "ifnull((SELECT max(last_job) FROM deletion), 0))"
+
+/* ERROR_CONFLICT when the sweep that this request has made, or that this
+ * request has deleted, is gone: what is done once is not done again. */
+bool store_deletion_check(struct store *store, const char *request_id,
+                          struct error *error);
 
 /* Attempts that nobody ended: gaitd was killed. */
 bool store_recover(struct store *store, struct error *error);

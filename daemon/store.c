@@ -1,17 +1,13 @@
 /* The store's thread: what waits becomes one transaction.
  *
- * Disk full (or a database locked by somebody's sqlite3): the transaction is
- * rolled back; requests are answered with the error, and what workers did is
- * kept and tried again with the next operation, or after RETRY_S.
+ * Disk full (or a database locked by somebody's sqlite3, or an input/output
+ * error before the COMMIT): the transaction is rolled back; requests are
+ * answered with the error, and what workers did is kept and tried again with
+ * the next operation, or after RETRY_S.
  *
  * No transaction is long: what takes its time does so in pieces, one in each
  * transaction, and a batch that has had BATCH_S is committed before the rest
  * of it.
- *
- * The WAL is copied back when nothing has happened for IDLE_S, or when it has
- * grown by COPIED_PAGES since the last time, so that no copying takes long.
- * It begins anew by itself when all of it is copied and nobody reads; where
- * readers overlap for ever, new ones are held for a moment (gate.h).
  */
 #include "daemon/operation.h"
 
@@ -20,81 +16,21 @@
 #include <string.h>
 #include <time.h>
 
-#include "daemon/gate.h"
 #include "daemon/tables.h"
 #include "schema/memory.h"
 
 enum {
-    COPIED_PAGES = 2000,    /* at once, while there is work */
-    WAL_PAGES_MOST = 16000, /* 64 MB, then the WAL is to begin anew, */
-    WAL_PAGES_MORE = 4000,  /* or, if a reader is too slow, so much later */
-    RETRY_S = 2,
-    IDLE_S = 1,
+    RETRY_S = 2,    /* what was kept */
+    IDLE_S = 1,     /* until the WAL is copied */
+    BALLAST_S = 60, /* until the ballast is tried again */
 };
 
-static const double PIECE_S = 0.01, BATCH_S = 0.02, HOLD_S = 0.02;
-
-/* Lists of operations. */
-
-static void operations_init(struct operations *list)
-{
-    list->first = NULL;
-    list->end = &list->first;
-}
-
-static void append(struct operations *list, struct operation *operation)
-{
-    operation->next = NULL;
-    *list->end = operation;
-    list->end = &operation->next;
-}
-
-static void join(struct operations *list, struct operations *more)
-{
-    if (!more->first)
-        return;
-    *list->end = more->first;
-    list->end = more->end;
-    operations_init(more);
-}
-
-void *operation_new(size_t bytes,
-                    bool (*run)(struct store *, struct operation *,
-                                struct error *))
-{
-    struct operation *operation = xcalloc(1, bytes);
-    operation->run = run;
-    return operation;
-}
-
-static void operation_free(struct operation *operation)
-{
-    if (!operation)
-        return;
-    operation_free(operation->sequel);
-    operation_free(operation->remedy);
-    if (operation->release)
-        operation->release(operation);
-    cJSON_Delete(operation->result);
-    cJSON_Delete(operation->data);
-    free(operation);
-}
-
-static void operations_free(struct operations *list)
-{
-    struct operation *operation = list->first;
-    while (operation) {
-        struct operation *next = operation->next;
-        operation_free(operation);
-        operation = next;
-    }
-    operations_init(list);
-}
+static const double PIECE_S = 0.01, BATCH_S = 0.02;
 
 void store_push(struct store *store, struct operation *operation)
 {
     pthread_mutex_lock(&store->mutex);
-    append(&store->waiting, operation);
+    operations_add(&store->waiting, operation);
     pthread_cond_signal(&store->changed);
     pthread_mutex_unlock(&store->mutex);
 }
@@ -108,7 +44,7 @@ static double wall_clock(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static double monotonic(void)
+double store_clock(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -117,7 +53,7 @@ static double monotonic(void)
 
 bool store_piece_is_over(const struct store *store)
 {
-    return monotonic() - store->piece_began > PIECE_S;
+    return store_clock() - store->piece_began > PIECE_S;
 }
 
 /* Answers. */
@@ -159,7 +95,7 @@ static bool run_one(struct store *store, struct operation *operation,
     struct notice **mark = store->said.end;
     const struct reserved reserved = store->reserved;
     operation->is_unfinished = false;
-    store->piece_began = monotonic();
+    store->piece_began = store_clock();
     if (!db_savepoint(store->db, error))
         return false;
     if (operation->run(store, operation, error)) {
@@ -190,12 +126,12 @@ static void cut(struct store *store, struct operations *batch,
     struct operations rest = {operation->next, batch->end};
     operation->next = NULL;
     batch->end = &operation->next;
-    join(&store->rest, &rest);
+    operations_join(&store->rest, &rest);
 }
 
 void store_urge(struct store *store, struct operation *operation)
 {
-    append(&store->urgent, operation);
+    operations_add(&store->urgent, operation);
 }
 
 static bool run_urgent(struct store *store, struct operations *batch,
@@ -206,27 +142,39 @@ static bool run_urgent(struct store *store, struct operations *batch,
         store->urgent.first = operation->next;
         if (!store->urgent.first)
             operations_init(&store->urgent);
-        append(batch, operation);
+        operations_add(batch, operation);
         if (!run_one(store, operation, error))
             return false;
     }
     return true;
 }
 
+/* *is_known: that nothing of it is stored, if it fails. */
 static bool run_all(struct store *store, struct operations *batch,
-                    struct error *error)
+                    bool *is_known, struct error *error)
 {
-    double began = monotonic();
+    *is_known = true;
+    double began = store_clock();
     if (!db_begin(store->db, error))
         return false;
     for (struct operation *o = batch->first; o; o = o->next) {
         if (!run_one(store, o, error))
             return false;
-        if (monotonic() - began > BATCH_S)
+        if (store_clock() - began > BATCH_S)
             cut(store, batch, o);
     }
-    return run_urgent(store, batch, error) && store_dispatch(store, error) &&
-           db_commit(store->db, error);
+    if (!run_urgent(store, batch, error) || !store_dispatch(store, error))
+        return false;
+    *is_known = false;
+    return db_commit(store->db, error);
+}
+
+/* Whether it is worth trying again: what could not be written or read is not
+ * lost, unless the COMMIT itself failed for another reason than room. */
+static bool is_passing(const struct store *store, bool is_known)
+{
+    enum db_trouble trouble = db_trouble(store->db);
+    return trouble == DB_LATER || (trouble == DB_BROKEN && is_known);
 }
 
 static void remember_slots(struct store *store)
@@ -251,7 +199,7 @@ static void end(struct store *store, struct operation *operation,
     struct operation **left =
         has_failed ? &operation->remedy : &operation->sequel;
     if (*left)
-        append(&store->unfinished, *left);
+        operations_add(&store->unfinished, *left);
     *left = NULL;
     operation_free(operation);
 }
@@ -266,7 +214,7 @@ static void postpone(struct store *store, struct operations *batch,
     while (operation) {
         struct operation *next = operation->next;
         if (operation->is_kept) {
-            append(&store->kept, operation);
+            operations_add(&store->kept, operation);
         } else {
             answer(store, operation, error);
             end(store, operation, true);
@@ -283,7 +231,7 @@ static void settle(struct store *store, struct operations *batch)
     while (operation) {
         struct operation *next = operation->next;
         if (operation->is_unfinished)
-            append(&store->unfinished, operation);
+            operations_add(&store->unfinished, operation);
         else
             end(store, operation, operation->is_refused);
         operation = next;
@@ -307,7 +255,8 @@ static void commit_batch(struct store *store, struct operations *batch)
     int64_t written = db_written(store->db);
     store->now = wall_clock();
     remember_slots(store);
-    if (run_all(store, batch, &error)) {
+    bool is_known;
+    if (run_all(store, batch, &is_known, &error)) {
         if (db_written(store->db) > written)
             note_stored(store, NULL);
         settle(store, batch);
@@ -318,7 +267,8 @@ static void commit_batch(struct store *store, struct operations *batch)
         store->is_drained = is_drained;
         operations_free(&store->urgent); /* they come again */
         store->reserved = reserved;
-        if (db_trouble(store->db) == DB_LATER) {
+        if (is_passing(store, is_known)) {
+            ballast_drop(&store->ballast);
             note_stored(store, &error);
             postpone(store, batch, &error);
         } else {
@@ -331,35 +281,11 @@ static void commit_batch(struct store *store, struct operations *batch)
 
 /* The thread. */
 
-/* Has the WAL begin anew, if no reader takes longer than HOLD_S. */
-static bool restart_wal(struct store *store, struct error *error)
-{
-    struct gate *gate = store->hooks.gate;
-    bool is_fine = true;
-    if (!gate || gate_close(gate, HOLD_S))
-        is_fine = db_restart(store->db, error);
-    if (gate)
-        gate_open(gate);
-    store->restart_pages = db_wal_length(store->db) + WAL_PAGES_MORE;
-    return is_fine;
-}
-
-static bool copy_wal(struct store *store, bool is_idle, struct error *error)
-{
-    int length = db_wal_length(store->db);
-    if (length < WAL_PAGES_MOST)
-        store->restart_pages = WAL_PAGES_MOST;
-    else if (length >= store->restart_pages)
-        return restart_wal(store, error);
-    int pages = db_wal_pages(store->db);
-    return pages < (is_idle ? 1 : COPIED_PAGES) ||
-           db_checkpoint(store->db, error);
-}
-
-static void care_for_wal(struct store *store, bool is_idle)
+static void care_for_disk(struct store *store, bool is_idle)
 {
     struct error error;
-    if (copy_wal(store, is_idle, &error) || db_trouble(store->db) != DB_BROKEN)
+    if (store_disk_care(store, is_idle, &error) ||
+        db_trouble(store->db) != DB_BROKEN)
         return;
     break_down(store, &error);
     hand_over(store);
@@ -392,7 +318,7 @@ static void take_piece(struct store *store, struct operations *batch)
     store->unfinished.first = operation->next;
     if (!operation->next)
         operations_init(&store->unfinished);
-    append(batch, operation);
+    operations_add(batch, operation);
 }
 
 /* There is no time for them any more: they begin anew, if they are asked for
@@ -415,15 +341,18 @@ static bool take(struct store *store, struct operations *batch)
         wait_for(store, RETRY_S);
     else if (store->rest.first || store->unfinished.first)
         ; /* there is something to do */
-    else if (db_wal_pages(store->db) == 0 || store->is_broken)
+    else if (store->is_broken ||
+             (db_wal_pages(store->db) == 0 && store->ballast.is_there))
         wait_long(store);
+    else if (db_wal_pages(store->db) == 0)
+        wait_for(store, BALLAST_S);
     else
         wait_for(store, IDLE_S);
     bool is_last = store->is_closing;
     operations_init(batch);
-    join(batch, &store->kept);
-    join(batch, &store->rest);
-    join(batch, &store->waiting);
+    operations_join(batch, &store->kept);
+    operations_join(batch, &store->rest);
+    operations_join(batch, &store->waiting);
     pthread_mutex_unlock(&store->mutex);
     if (is_last && !batch->first)
         refuse_unfinished(store);
@@ -453,7 +382,7 @@ static void *work(void *user)
         if (is_done(store))
             break; /* the disk is still full: these rows stay unanswered */
         if (!store->is_broken)
-            care_for_wal(store, is_idle);
+            care_for_disk(store, is_idle);
     }
     return NULL;
 }
@@ -505,11 +434,27 @@ static bool recover(struct store *store, struct error *error)
                    store_fail_fast_recover(store, error) &&
                    store_sweep_recover(store, &settling, error) &&
                    db_commit(store->db, error);
-    if (settling)
-        append(&store->unfinished, settling);
-    join(&store->unfinished, &store->urgent);
+    if (is_fine)
+        operations_add(&store->unfinished, settling);
+    else
+        operation_free(settling);
+    operations_join(&store->unfinished, &store->urgent);
     notices_release(&store->said); /* nobody listens yet */
     return is_fine;
+}
+
+/* On a full disk with what the ballast gives. */
+static bool open_database(struct store *store, const char *path,
+                          struct error *error)
+{
+    do {
+        store->db = tables_open(path, error);
+        if (store->db && recover(store, error))
+            return true;
+        db_close(store->db);
+        store->db = NULL;
+    } while (error->code == ERROR_IO && ballast_drop(&store->ballast));
+    return false;
 }
 
 struct store *store_open(const char *path, const struct store_hooks *hooks,
@@ -517,8 +462,8 @@ struct store *store_open(const char *path, const struct store_hooks *hooks,
 {
     struct store *store = xcalloc(1, sizeof *store);
     init(store, hooks);
-    store->db = tables_open(path, error);
-    if (!store->db || !recover(store, error)) {
+    if (!ballast_init(&store->ballast, path, error) ||
+        !open_database(store, path, error)) {
         store_free(store);
         return NULL;
     }

@@ -87,6 +87,22 @@ bool store_job_tell(struct store *store, const struct stored_job *job,
 
 /* Moving. */
 
+/* job_count follows. */
+static bool count_move(struct store *store, int64_t sweep, enum job_state from,
+                       enum job_state to, struct error *error)
+{
+    if (from == to)
+        return true;
+    struct statement *s =
+        db_sql(store->db, "UPDATE job_count SET count = count + "
+                          "CASE state WHEN ? THEN 1 ELSE -1 END "
+                          "WHERE sweep_id = ? AND state IN (?1, ?)");
+    bind_text(s, job_state_name(to));
+    bind_integer(s, sweep);
+    bind_text(s, job_state_name(from));
+    return statement_run(s, error);
+}
+
 static bool update_state(struct store *store, const struct stored_job *job,
                          const char *reason, struct error *error)
 {
@@ -141,6 +157,7 @@ bool store_job_move(struct store *store, struct stored_job *job,
                          job_state_name(from));
     job->state = (enum job_state)to;
     return update_state(store, job, reason, error) &&
+           count_move(store, job->sweep, from, job->state, error) &&
            (job->state != JOB_done || keep_metrics(store, job, error)) &&
            (job->state != JOB_failed ||
             store_event_add(store, "failed", job->sweep, job->id, reason,
@@ -185,7 +202,7 @@ static bool first_queued(struct statement *s, int64_t run,
 }
 
 #define QUEUED                                                                 \
-    JOB "INDEXED BY job_queued " RUN "JOIN sweep s ON s.id = j.sweep_id "      \
+    JOB "INDEXED BY job_run " RUN "JOIN sweep s ON s.id = j.sweep_id "         \
         "WHERE j.run_id = ? AND j.state = 'queued' AND " ENTERED               \
         " ORDER BY j.nb_epochs "
 
@@ -248,6 +265,18 @@ bool store_run_release(struct store *store, int64_t run, struct error *error)
                    "FROM job j JOIN sweep s ON s.id = j.sweep_id "
                    "WHERE j.run_id = ? AND j.state = 'queued' "
                    "AND j.reason IS NULL AND " ENTERED ")");
+    bind_integer(s, run);
+    return statement_run(s, error);
+}
+
+bool store_run_mend(struct store *store, int64_t run, struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db,
+               "UPDATE run SET (step, state_hash, epochs_done) = (SELECT step, "
+               "state_hash, epoch FROM history WHERE run_id = run.id "
+               "ORDER BY step DESC LIMIT 1) WHERE id = ? AND step IS NOT "
+               "(SELECT max(step) FROM history WHERE run_id = run.id)");
     bind_integer(s, run);
     return statement_run(s, error);
 }

@@ -106,6 +106,8 @@ static bool find_request(struct store *store, struct submit_operation *o,
                          bool *is_settled, struct error *error)
 {
     struct sweep_row sweep = {0};
+    if (!store_deletion_check(store, o->submission->request_id, error))
+        return false;
     struct statement *s = db_sql(store->db, SWEEP "s.request_id = ?");
     if (!read_sweep(s, o->submission->request_id, &sweep, is_settled, error))
         return false;
@@ -337,6 +339,9 @@ static bool run_submit(struct store *store, struct operation *operation,
     if (!has_begun && !review(store, o, error))
         return false;
     if (!has_begun && o->is_reviewed && !begin(store, o, error))
+        return false;
+    if (o->is_reviewed && !o->submission->dry_run &&
+        !store_disk_check(store, error))
         return false;
     if (o->is_reviewed && !add_jobs(store, o, error))
         return false;

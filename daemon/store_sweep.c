@@ -28,10 +28,8 @@ static bool highest(struct store *store, const char *sql, int64_t *id,
 
 static bool look_up_ids(struct store *store, struct error *error)
 {
-    return highest(store, "SELECT ifnull(max(id), 0) FROM sweep",
-                   &store->reserved.sweep, error) &&
-           highest(store, "SELECT ifnull(max(id), 0) FROM job",
-                   &store->reserved.job, error);
+    return highest(store, STORE_LAST_SWEEP, &store->reserved.sweep, error) &&
+           highest(store, STORE_LAST_JOB, &store->reserved.job, error);
 }
 
 bool store_sweep_reserve(struct store *store, int64_t job_count, int64_t *sweep,
@@ -291,6 +289,23 @@ bool store_sweep_begin(struct store *store, const struct new_sweep *sweep,
     return statement_run(s, error);
 }
 
+/* All its jobs are queued. */
+static bool count_jobs(struct store *store, int64_t sweep, struct error *error)
+{
+    for (int i = 0; i < JOB_STATE_COUNT; i++) {
+        struct statement *s =
+            db_sql(store->db, "INSERT INTO job_count SELECT id, ?, CASE "
+                              "WHEN ? THEN job_count ELSE 0 END "
+                              "FROM sweep WHERE id = ?");
+        bind_text(s, job_state_name((enum job_state)i));
+        bind_integer(s, i == JOB_queued);
+        bind_integer(s, sweep);
+        if (!statement_run(s, error))
+            return false;
+    }
+    return true;
+}
+
 bool store_sweep_complete(struct store *store, int64_t sweep, const char *name,
                           struct operation *operation, struct error *error)
 {
@@ -298,7 +313,7 @@ bool store_sweep_complete(struct store *store, int64_t sweep, const char *name,
     struct statement *s =
         db_sql(store->db, "UPDATE sweep SET is_complete = 1 WHERE id = ?");
     bind_integer(s, sweep);
-    if (!statement_run(s, error) ||
+    if (!statement_run(s, error) || !count_jobs(store, sweep, error) ||
         !store_event_add(store, "submitted", sweep, 0, name, error) ||
         !settle(store, sweep, sweep, &is_settled, error))
         return false;

@@ -262,6 +262,8 @@ static struct cJSON *write_existing(struct statement *s)
 static bool find_request(struct store *store, struct verify_operation *o,
                          bool *is_there, struct error *error)
 {
+    if (!store_deletion_check(store, o->request_id, error))
+        return false;
     struct statement *s = db_sql(
         store->db, "SELECT s.id, s.name, s.job_count, (SELECT id FROM job "
                    "WHERE sweep_id = s.id ORDER BY position LIMIT 1), "
@@ -303,7 +305,8 @@ static bool add_jobs(struct store *store, struct verify_operation *o,
                      struct error *error)
 {
     struct verification *v = &o->verification;
-    if (!v->sweep && !begin(store, o, error))
+    if (!store_disk_check(store, error) ||
+        (!v->sweep && !begin(store, o, error)))
         return false;
     for (; v->position < v->count && !store_piece_is_over(store); v->position++)
         if (!insert_job(store, v, v->position, error))

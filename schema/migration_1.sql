@@ -1,37 +1,48 @@
 -- migration_1.sql: makes a database of version 1 one of version 2.
 
 ALTER TABLE sweep ADD COLUMN is_complete INTEGER NOT NULL DEFAULT 1;
-ALTER TABLE job ADD COLUMN retry_at REAL;
-CREATE INDEX job_retry ON job (retry_at) WHERE retry_at IS NOT NULL;
-ALTER TABLE attempt ADD COLUMN stderr TEXT;
 ALTER TABLE sweep ADD COLUMN entered INTEGER;
 CREATE INDEX sweep_unsettled ON sweep (id) WHERE entered IS NOT NULL;
 CREATE INDEX sweep_incomplete ON sweep (id) WHERE is_complete = 0;
-CREATE TABLE job_count (                      -- what counting would find,
-    sweep_id INTEGER NOT NULL,                -- kept by the triggers below
+DROP INDEX job_queued;
+DROP INDEX job_state;
+DROP INDEX job_run;
+CREATE INDEX job_run ON job (run_id, state, nb_epochs);
+CREATE TABLE job_count (                      -- of complete sweeps, all states:
+    sweep_id INTEGER NOT NULL,                -- what counting would find
     state    TEXT    NOT NULL,
     count    INTEGER NOT NULL,
     PRIMARY KEY (sweep_id, state)
 ) STRICT, WITHOUT ROWID;
-CREATE TRIGGER job_added AFTER INSERT ON job BEGIN
-    INSERT INTO job_count VALUES (NEW.sweep_id, NEW.state, 1)
-    ON CONFLICT DO UPDATE SET count = count + 1;
+CREATE TRIGGER sweep_removed AFTER DELETE ON sweep BEGIN
+    DELETE FROM job_count WHERE sweep_id = OLD.id;
 END;
-CREATE TRIGGER job_moved AFTER UPDATE OF state ON job
-WHEN OLD.state <> NEW.state BEGIN
-    UPDATE job_count SET count = count - 1
-    WHERE sweep_id = OLD.sweep_id AND state = OLD.state;
-    INSERT INTO job_count VALUES (NEW.sweep_id, NEW.state, 1)
-    ON CONFLICT DO UPDATE SET count = count + 1;
-END;
-CREATE TRIGGER job_removed AFTER DELETE ON job BEGIN
-    UPDATE job_count SET count = count - 1
-    WHERE sweep_id = OLD.sweep_id AND state = OLD.state;
-    DELETE FROM job_count
-    WHERE sweep_id = OLD.sweep_id AND state = OLD.state AND count = 0;
-END;
-INSERT INTO job_count
-SELECT sweep_id, state, count(*) FROM job GROUP BY sweep_id, state;
+WITH state (name) AS (VALUES ('held'), ('queued'), ('running'), ('done'),
+                             ('failed'), ('cancelled'))
+INSERT INTO job_count SELECT s.id, t.name, (SELECT count(*) FROM job j
+    WHERE j.sweep_id = s.id AND j.state = t.name) FROM sweep s, state t;
+ALTER TABLE job ADD COLUMN retry_at REAL;
+CREATE INDEX job_retry ON job (retry_at) WHERE retry_at IS NOT NULL;
+ALTER TABLE attempt ADD COLUMN stderr TEXT;
+ALTER TABLE sweep ADD COLUMN is_kept INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX job_verifies ON job (verifies) WHERE verifies IS NOT NULL;
+
+CREATE TABLE deletion (
+    sweep_id    INTEGER PRIMARY KEY,
+    name        TEXT    NOT NULL,
+    submit_id   TEXT    NOT NULL UNIQUE,
+    request_id  TEXT    NOT NULL UNIQUE,
+    uid         INTEGER NOT NULL,
+    last_sweep  INTEGER NOT NULL,
+    last_job    INTEGER NOT NULL,
+    jobs        INTEGER NOT NULL DEFAULT 0,
+    runs        INTEGER NOT NULL DEFAULT 0,
+    rows        INTEGER NOT NULL DEFAULT 0,
+    bytes       INTEGER NOT NULL DEFAULT 0,
+    shared_runs INTEGER NOT NULL DEFAULT 0,
+    is_finished INTEGER NOT NULL DEFAULT 0,
+    deleted_at  REAL    NOT NULL
+) STRICT;
 
 ALTER TABLE sweep ADD COLUMN is_failing INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempt ADD COLUMN from_step INTEGER;

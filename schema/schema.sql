@@ -37,13 +37,32 @@ CREATE TABLE sweep (
     is_hidden    INTEGER NOT NULL DEFAULT 0,  -- a verification: see job
     is_failing   INTEGER NOT NULL DEFAULT 0,  -- 1: its waiting jobs are being
                                               -- cancelled, by fail_fast
-    is_complete  INTEGER NOT NULL DEFAULT 1,  -- 0: its jobs are still going in,
-                                              -- and nobody is to see them
-    entered      INTEGER                      -- jobs, from the first, that the
+    is_complete  INTEGER NOT NULL DEFAULT 1,  -- 0: its jobs are still going in
+                                              -- (or out: see deletion), and
+                                              -- nobody is to see them
+    entered      INTEGER,                     -- jobs, from the first, that the
                                               -- queue knows of; NULL: all
+    is_kept      INTEGER NOT NULL DEFAULT 0   -- no checkpoint of it is pruned
 ) STRICT;
 CREATE INDEX sweep_unsettled ON sweep (id) WHERE entered IS NOT NULL;
 CREATE INDEX sweep_incomplete ON sweep (id) WHERE is_complete = 0;
+
+CREATE TABLE deletion (                       -- of a sweep; stays, so that ids
+    sweep_id    INTEGER PRIMARY KEY,          -- and requests are used once
+    name        TEXT    NOT NULL,
+    submit_id   TEXT    NOT NULL UNIQUE,      -- the request that made the sweep
+    request_id  TEXT    NOT NULL UNIQUE,      -- and that deleted it
+    uid         INTEGER NOT NULL,             -- who did
+    last_sweep  INTEGER NOT NULL,             -- the highest ids there were
+    last_job    INTEGER NOT NULL,
+    jobs        INTEGER NOT NULL DEFAULT 0,   -- that went, so far
+    runs        INTEGER NOT NULL DEFAULT 0,
+    rows        INTEGER NOT NULL DEFAULT 0,
+    bytes       INTEGER NOT NULL DEFAULT 0,   -- of checkpoints
+    shared_runs INTEGER NOT NULL DEFAULT 0,   -- jobs whose run others use
+    is_finished INTEGER NOT NULL DEFAULT 0,
+    deleted_at  REAL    NOT NULL
+) STRICT;
 
 CREATE TABLE run (
     id             INTEGER PRIMARY KEY,
@@ -97,34 +116,19 @@ CREATE TABLE job (
 ) STRICT;
 CREATE INDEX job_ready ON job (priority DESC, id) WHERE is_ready = 1;
 CREATE INDEX job_waiting ON job (reason) WHERE state = 'queued' AND reason IS NOT NULL;
+CREATE INDEX job_run ON job (run_id, state, nb_epochs);
 CREATE INDEX job_retry ON job (retry_at) WHERE retry_at IS NOT NULL;
-CREATE INDEX job_queued ON job (run_id, nb_epochs) WHERE state = 'queued';
-CREATE INDEX job_run ON job (run_id);
-CREATE INDEX job_state ON job (sweep_id, state);
 CREATE INDEX job_finished ON job (finished_at, state, sweep_id) WHERE finished_at IS NOT NULL;
+CREATE INDEX job_verifies ON job (verifies) WHERE verifies IS NOT NULL;
 
-CREATE TABLE job_count (                      -- what counting would find,
-    sweep_id INTEGER NOT NULL,                -- kept by the triggers below
+CREATE TABLE job_count (                      -- of complete sweeps, all states:
+    sweep_id INTEGER NOT NULL,                -- what counting would find
     state    TEXT    NOT NULL,
     count    INTEGER NOT NULL,
     PRIMARY KEY (sweep_id, state)
 ) STRICT, WITHOUT ROWID;
-CREATE TRIGGER job_added AFTER INSERT ON job BEGIN
-    INSERT INTO job_count VALUES (NEW.sweep_id, NEW.state, 1)
-    ON CONFLICT DO UPDATE SET count = count + 1;
-END;
-CREATE TRIGGER job_moved AFTER UPDATE OF state ON job
-WHEN OLD.state <> NEW.state BEGIN
-    UPDATE job_count SET count = count - 1
-    WHERE sweep_id = OLD.sweep_id AND state = OLD.state;
-    INSERT INTO job_count VALUES (NEW.sweep_id, NEW.state, 1)
-    ON CONFLICT DO UPDATE SET count = count + 1;
-END;
-CREATE TRIGGER job_removed AFTER DELETE ON job BEGIN
-    UPDATE job_count SET count = count - 1
-    WHERE sweep_id = OLD.sweep_id AND state = OLD.state;
-    DELETE FROM job_count
-    WHERE sweep_id = OLD.sweep_id AND state = OLD.state AND count = 0;
+CREATE TRIGGER sweep_removed AFTER DELETE ON sweep BEGIN
+    DELETE FROM job_count WHERE sweep_id = OLD.id;
 END;
 
 CREATE TABLE history (

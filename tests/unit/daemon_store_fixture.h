@@ -234,6 +234,9 @@ static inline void loop_remove(struct loop *loop)
         snprintf(path, sizeof path, "%s%s", loop->path, ends[i]);
         unlink(path);
     }
+    char ballast[160];
+    snprintf(ballast, sizeof ballast, "%s/ballast", loop->folder);
+    unlink(ballast);
     rmdir(loop->folder);
     pthread_cond_destroy(&loop->woken);
     pthread_mutex_destroy(&loop->mutex);

@@ -40,13 +40,13 @@ LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 # Each folder's files, and the libraries it sees.
 schema_FILES = error memory utf8 syntax json inbox message nearest faults \
 	widths setting settings axis spec key job paths diagnostic work
-daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd hello \
-	hub listener lock log loop_stat notice notify option peer process request \
+daemon_FILES = attempt columns config connection cpu datasets db fleet folder gaitd hello \
+	hub listener lock log loop_errand loop_stat notice notify option peer process request \
 	query query_counts query_explain query_groups query_history query_list \
 	query_results query_show query_sweeps query_verification reader repeat \
-	request_submit server store store_attempt store_diagnostic store_dispatch \
+	request_submit rights server store store_attempt store_diagnostic store_dispatch \
 	store_ending store_job store_submit store_target store_verify submission \
-	tables tail target wish
+	tables tail target user wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	lock npz rows safetensors session task \
 	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \

@@ -236,7 +236,8 @@ static void shut_down(struct request *request)
     const struct caller *caller = connection_caller(request->connection);
     if (!caller->is_operator) {
         request_refuse(request, ERROR_PERMISSION,
-                       "only its owner and root may shut gaitd down");
+                       "only operators may shut gaitd down: its owner, root, and "
+                       "members of its operator_group");
     } else if (gaitd->is_stopping) {
         request_refuse(request, ERROR_BUSY, "gaitd is shutting down already");
     } else {

@@ -90,7 +90,7 @@ typedef void store_reply(void *user, struct cJSON *result,
 struct caller {
     uid_t uid;
     char name[64];
-    bool is_operator; /* root, or the daemon's owner */
+    bool is_operator; /* rights.h */
 };
 
 /* A data set that a spec names, as it was found when it was submitted. */

@@ -19,6 +19,7 @@
 #include "daemon/hub.h"
 #include "daemon/listener.h"
 #include "daemon/lock.h"
+#include "daemon/loop_errand.h"
 #include "daemon/notify.h"
 #include "daemon/reader.h"
 #include "daemon/request.h"
@@ -40,6 +41,12 @@ double gaitd_now(void)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+void gaitd_errand(struct gaitd *gaitd, void (*run)(void *user),
+                  void (*done)(void *user), void *user)
+{
+    loop_errand(&gaitd->loop->uv, run, done, user);
 }
 
 /* The store's hooks. */
@@ -396,7 +403,7 @@ static void close_handles(struct loop *loop)
 static void close_all(struct gaitd *gaitd)
 {
     struct loop *loop = gaitd->loop;
-    gaitd->is_stopping = true;
+    gaitd->is_stopping = gaitd->is_closing = true;
     if (gaitd->datasets)
         datasets_stop(gaitd->datasets);
     if (gaitd->reader)

@@ -132,9 +132,9 @@ static void put_raw(struct printer *p, const char *text)
 {
     size_t start = p->used;
     put_text(p, text);
-    for (size_t i = start; i < p->used; i++)
-        if (p->text[i] == '\n')
-            p->text[i] = ' ';
+    char *at = p->text + start;
+    while ((at = strchr(at, '\n')))
+        *at = ' ';
 }
 
 static void put_value(struct printer *p, const cJSON *value);
@@ -181,6 +181,31 @@ char *json_print(const struct cJSON *value, size_t *length)
     put_value(&p, value);
     *length = p.used;
     return p.text;
+}
+
+enum { LARGE = 1000 };
+
+/* Counts down from `left`, and ends there. */
+static int count_down(const cJSON *value, int left)
+{
+    for (const cJSON *item = value->child; item && left > 0; item = item->next)
+        left = count_down(item, left - 1);
+    return left;
+}
+
+bool json_is_large(const struct cJSON *value)
+{
+    return count_down(value, LARGE) <= 0;
+}
+
+struct cJSON *json_raw(struct cJSON *value)
+{
+    size_t length;
+    char *text = json_print(value, &length);
+    cJSON *raw = cJSON_CreateRaw(text);
+    free(text);
+    cJSON_Delete(value);
+    return raw;
 }
 
 bool json_is_integer(const struct cJSON *value)

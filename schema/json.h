@@ -30,6 +30,11 @@ void json_number_print(double value, char text[JSON_NUMBER_BYTES]);
  * is out. */
 char *json_print(const struct cJSON *value, size_t *length);
 
+/* Whether printing it takes long: more than some 1,000 values. */
+bool json_is_large(const struct cJSON *value);
+/* The same value as text that is printed already; takes `value`. */
+struct cJSON *json_raw(struct cJSON *value);
+
 /* Members with a type.  Each returns false and sets ERROR_PARAMS with the
  * member's name when it is missing or of another type; the `_or` forms give
  * the default when it is missing, null, or of another type.  `object` may be

@@ -45,7 +45,7 @@ daemon_FILES = attempt columns config connection cpu datasets db fleet folder ga
 	query query_counts query_explain query_groups query_history query_list \
 	query_results query_show query_sweeps query_verification reader repeat \
 	request_submit rights server store store_attempt store_diagnostic store_dispatch \
-	store_ending store_job store_submit store_target store_verify submission \
+	store_ending store_job store_quota store_submit store_target store_verify submission \
 	tables tail target user wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	lock npz rows safetensors session task \

@@ -128,6 +128,10 @@ bool store_diagnostics_compare(struct store *store, int64_t run,
                                const struct history_row *row, bool *is_equal,
                                struct error *error);
 
+/* ERROR_BUSY when so many more jobs would be too many for the caller. */
+bool store_quota_check(struct store *store, const struct submission *submission,
+                       int64_t job_count, struct error *error);
+
 /* Attempts that nobody ended: gaitd was killed. */
 bool store_recover(struct store *store, struct error *error);
 

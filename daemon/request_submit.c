@@ -198,6 +198,7 @@ static void fill(struct submission *submission, const struct request *request)
     snprintf(submission->request_id, sizeof submission->request_id, "%s",
              json_text_or(request->params, "request_id", ""));
     submission->caller = *connection_caller(request->connection);
+    submission->queued_most = gaitd->config->max_queued_per_user;
     /* Without slots jobs wait for a gaitd that has some. */
     submission->threads_most = slots > 0 ? slots : 1;
     snprintf(submission->device_class, sizeof submission->device_class, "%s",

@@ -108,6 +108,7 @@ struct submission {
     int dataset_count;
     struct dataset *datasets;
     int threads_most;       /* CPU slots there are */
+    int64_t queued_most;    /* jobs of the caller, not final; 0: no limit */
     char device_class[128]; /* of CPU slots, without threads: see slot_class */
     bool dry_run;
     bool fresh; /* new replicas of all runs, trained from nothing */

@@ -101,6 +101,14 @@ static void note_full(struct server *server, bool is_full)
     server->is_full = is_full;
 }
 
+/* At once: many may come in one turn of the loop, and each has a descriptor. */
+static void refuse(struct connection *connection, const struct error *error)
+{
+    connection_refuse(connection, error);
+    connection_flush(connection);
+    connection_drop(connection);
+}
+
 static void check_limits(struct connection *connection)
 {
     const struct server *server = connection->server;
@@ -109,13 +117,13 @@ static void check_limits(struct connection *connection)
     if (server->is_full) {
         error_set(&error, ERROR_BUSY, "%d clients are connected already",
                   limits->connections);
-        connection_refuse(connection, &error);
+        refuse(connection, &error);
     } else if (connection->user->connection_count >
                limits->connections_per_user) {
         error_set(&error, ERROR_BUSY,
                   "%d of your clients are connected already",
                   limits->connections_per_user);
-        connection_refuse(connection, &error);
+        refuse(connection, &error);
     }
 }
 

@@ -233,6 +233,20 @@ format:
 
 DOCS = README.md schema/protocol.md schema/schema.sql
 CONFIGS = $(wildcard configs/*.json)
+# A unit's file and where it goes, below PREFIX; systemd looks there when PREFIX
+# is /usr/local or /usr.
+UNITS = system.service:lib/systemd/system/gaitd.service \
+	user.service:lib/systemd/user/gaitd.service \
+	sysusers.conf:lib/sysusers.d/gaitd.conf
+unit_file = configs/systemd/$(firstword $(subst :, ,$(1)))
+unit_place = $(DESTDIR)$(PREFIX)/$(lastword $(subst :, ,$(1)))
+define install_unit
+	install -d $(dir $(call unit_place,$(1)))
+	sed 's|@PREFIX@|$(PREFIX)|g' $(call unit_file,$(1)) >$(call unit_place,$(1))
+	chmod 644 $(call unit_place,$(1))
+
+endef
+
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/gaitd \
 		$(DESTDIR)$(PREFIX)/share/gaitd $(DESTDIR)$(PREFIX)/share/doc/gaitd
@@ -240,8 +254,10 @@ install: all
 	install $(BUILD)/gait-worker $(DESTDIR)$(PREFIX)/libexec/gaitd
 	install -m 644 $(CONFIGS) $(DESTDIR)$(PREFIX)/share/gaitd
 	install -m 644 $(DOCS) $(DESTDIR)$(PREFIX)/share/doc/gaitd
+	$(foreach u,$(UNITS),$(call install_unit,$(u)))
 
 uninstall:
+	rm -f $(foreach u,$(UNITS),$(call unit_place,$(u)))
 	rm -f $(DESTDIR)$(PREFIX)/bin/gaitd $(DESTDIR)$(PREFIX)/bin/gaitctl
 	rm -rf $(DESTDIR)$(PREFIX)/libexec/gaitd $(DESTDIR)$(PREFIX)/share/gaitd \
 		$(DESTDIR)$(PREFIX)/share/doc/gaitd

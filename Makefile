@@ -5,6 +5,8 @@
 #   make check      every test: make unit, make e2e
 #   make deps       install what is missing, from Debian's packages
 #                   (FOR="build demo check lint" chooses what for)
+#   make fuzz       inputs made up for the parsers, FUZZ_S=60 seconds for each
+#   make torture    proofs that take long
 #   make lint       warnings, static analysis, include rules
 #   make format     clang-format over the sources
 #   make bench      how fast it is; prints figures, judges nothing
@@ -67,7 +69,7 @@ client_PACKAGES =
 FOLDERS = schema daemon worker client
 PROGRAMS = gaitd gait-worker gaitctl
 
-.PHONY: all check unit e2e demo deps lint format bench precision install uninstall clean FORCE
+.PHONY: all check unit replay fuzz fuzz-keep e2e torture demo deps lint format bench precision install uninstall clean FORCE
 all: $(PROGRAMS:%=$(BUILD)/%)
 
 # pkg-config is asked once per folder and only when something is compiled, so
@@ -149,8 +151,8 @@ demo:
 
 check:
 	@PYTHON='$(PYTHON)' tests/deps build check
-	$(AGAIN) all $(UNIT_TESTS:%=$(BUILD)/tests/%)
-	+@$(MAKE) --no-print-directory unit
+	$(AGAIN) all $(UNIT_TESTS:%=$(BUILD)/tests/%) $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%)
+	+@$(MAKE) --no-print-directory unit replay
 	+@$(MAKE) --no-print-directory e2e
 
 # A sanitizer's finding ends the program that it is found in.
@@ -166,6 +168,68 @@ e2e: all
 	@$(SANITIZER_OPTIONS) GAITD_BUILD='$(abspath $(BUILD))' \
 		PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) -m pytest -p no:cacheprovider -q $(PYTEST) tests/e2e
+
+# On a machine that does nothing else.
+torture: all
+	@GAITD_TORTURE=1 $(SANITIZER_OPTIONS) GAITD_BUILD='$(abspath $(BUILD))' \
+		PYTHONDONTWRITEBYTECODE=1 \
+		$(PYTHON) -m pytest -p no:cacheprovider -q -s $(PYTEST) tests/e2e/test_hostile.py
+
+# Targets of the fuzzer, and what each needs beside schema/.  `make check` runs
+# them over the kept inputs, built as everything else is.
+FUZZ_TARGETS = messages specs sweeps idx npz safetensors tasks attempts
+fuzz_sweeps = daemon/submission
+fuzz_idx = worker/idx
+fuzz_npz = worker/npz worker/file
+fuzz_safetensors = worker/safetensors worker/hash worker/file
+fuzz_tasks = worker/task worker/rows worker/hash
+fuzz_attempts = daemon/attempt daemon/log
+define fuzz_rule
+$(BUILD)/fuzz/$(1).o: tests/fuzz/$(1).c $(BUILD)/flags
+	@mkdir -p $$(@D)
+	$$(if $$(Q),@echo '  CC    $$<')
+	$$(Q)$$(COMPILE) -D_GNU_SOURCE -Itests/fuzz $$(schema_CFLAGS) -c -o $$@ $$<
+$(BUILD)/fuzz/$(1): $(BUILD)/fuzz/$(1).o $(fuzz_$(1):%=$(BUILD)/%.o) \
+		$(if $(FUZZER),,$(BUILD)/fuzz/replay.o) $$(schema_OBJECTS) $(BUILD)/files
+	$$(if $$(Q),@echo '  LINK  $$@')
+	$$(Q)$$(LINK) $(FUZZER) -o $$@ $$(filter %.o,$$^) $$(schema_LIBS) -lz
+endef
+$(foreach t,$(FUZZ_TARGETS) replay,$(eval $(call fuzz_rule,$(t))))
+-include $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%.d) $(BUILD)/fuzz/replay.d
+
+replay: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%)
+	@for t in $(FUZZ_TARGETS); do \
+		$(SANITIZER_OPTIONS) $(BUILD)/fuzz/$$t tests/fuzz/corpus/$$t \
+			2>$(BUILD)/fuzz/$$t.log || { tail -50 $(BUILD)/fuzz/$$t.log >&2; exit 1; }; \
+	done
+
+# Each target FUZZ_S seconds, from the kept inputs on; what it finds new is in
+# $(BUILD)/fuzz/found, what broke it beside that, and worth keeping when mended.
+# FUZZ="specs idx" chooses.
+FUZZ_S ?= 60
+FUZZ ?= $(FUZZ_TARGETS)
+fuzz:
+	@PYTHON='$(PYTHON)' tests/deps build fuzz
+	$(AGAIN) BUILD=$(BUILD)/clang CC=clang SANITIZE=address,undefined \
+		WARNINGS=-Wall CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' FUZZER=-fsanitize=fuzzer \
+		$(FUZZ:%=$(BUILD)/clang/fuzz/%)
+	@for t in $(FUZZ); do \
+		echo "  FUZZ  $$t"; mkdir -p $(BUILD)/fuzz/found/$$t; \
+		$(SANITIZER_OPTIONS) $(BUILD)/clang/fuzz/$$t -max_total_time=$(FUZZ_S) \
+			-timeout=10 -max_len=8192 -print_final_stats=0 -verbosity=0 \
+			-artifact_prefix=$(BUILD)/fuzz/$$t- \
+			$(BUILD)/fuzz/found/$$t tests/fuzz/corpus/$$t || exit 1; \
+	done
+
+# The kept inputs and those found, as few as reach the same code.
+fuzz-keep:
+	@for t in $(FUZZ); do \
+		rm -rf $(BUILD)/fuzz/kept && mkdir -p $(BUILD)/fuzz/kept && \
+		$(BUILD)/clang/fuzz/$$t -merge=1 $(BUILD)/fuzz/kept \
+			tests/fuzz/corpus/$$t $(BUILD)/fuzz/found/$$t && \
+		rm -rf tests/fuzz/corpus/$$t && \
+		cp -r $(BUILD)/fuzz/kept tests/fuzz/corpus/$$t || exit 1; \
+	done
 
 # The engine's benchmark is the engine and nothing else of the worker.
 bench_FILES = engine engine_peers engine_subject

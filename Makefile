@@ -120,6 +120,7 @@ $(eval $(call program_rule,gaitctl,client))
 
 # What a single test needs beside its folder's libraries.
 worker_engine_exact_LIBS = -lmpfr -lgmp
+schema_allocation_LIBS = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
 
 # One test program per file, named <folder>_<module>.c after what it tests.
 UNIT_TESTS = $(basename $(notdir $(wildcard tests/unit/*.c)))

@@ -10,6 +10,12 @@
 #include "schema/memory.h"
 #include "schema/utf8.h"
 
+void json_init(void)
+{
+    cJSON_Hooks hooks = {.malloc_fn = xmalloc, .free_fn = free};
+    cJSON_InitHooks(&hooks);
+}
+
 struct cJSON *json_number(double value)
 {
     return isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull();

@@ -14,6 +14,10 @@
 
 struct cJSON;
 
+/* To be called once, by main: from then on cJSON's allocations die on failure
+ * as xmalloc's do, instead of leaving members out in silence. */
+void json_init(void);
+
 enum { JSON_NUMBER_BYTES = 32 };
 #define JSON_INTEGER_MAX INT64_C(9007199254740992) /* 2^53 */
 

@@ -32,12 +32,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     struct error error = {0};
     struct cJSON *start = message_parse((const char *)bytes, size, &error);
     if (start) {
-        if (task_init(&task, start, &error)) {
-            PROMISE(task.attempt >= 0 && task.run_dir && task.key);
-            task_release(&task);
-        } else {
+        if (task_init(&task, start, &error))
+            PROMISE(task.run_dir && task.key && task.to_epoch >= 0);
+        else
             PROMISE(error.text[0]);
-        }
+        task_release(&task);
         cJSON_Delete(start);
     }
     char *text = malloc(size + 1);

@@ -226,7 +226,8 @@ fuzz:
 fuzz-keep:
 	@for t in $(FUZZ); do \
 		rm -rf $(BUILD)/fuzz/kept && mkdir -p $(BUILD)/fuzz/kept && \
-		$(BUILD)/clang/fuzz/$$t -merge=1 $(BUILD)/fuzz/kept \
+		$(BUILD)/clang/fuzz/$$t -merge=1 -use_counters=0 -use_cmp=0 \
+			-verbosity=0 $(BUILD)/fuzz/kept \
 			tests/fuzz/corpus/$$t $(BUILD)/fuzz/found/$$t && \
 		rm -rf tests/fuzz/corpus/$$t && \
 		cp -r $(BUILD)/fuzz/kept tests/fuzz/corpus/$$t || exit 1; \

@@ -54,11 +54,12 @@ def connect_thousand(path, ready):
     for client in clients:
         client.call("status")
     ready.set()
-    while True:
+    while True:  # all at once, like so many boards that are refreshed
         for client in clients:
             client.send("status")
         for client in clients:
             client.receive_line()
+        select.select([], [], [], 0.5)
 
 
 def trickle(path, ready):
@@ -118,12 +119,14 @@ def hostile(daemon, function, *arguments):
 
 
 def milliseconds(daemon, count):
+    """Of calls that come whatever became of those before, as other people's do."""
     taken = []
     with daemon.client() as client:
         for _ in range(count):
             start_s = time.perf_counter()
             client.call("status")
             taken.append(1e3 * (time.perf_counter() - start_s))
+            select.select([], [], [], 0.005)
     return sorted(taken)
 
 
@@ -222,6 +225,19 @@ def test_many_users_bytes_are_bounded(shared_daemon):
     assert refused["code"] == 12 and "MiB under way already" in refused["message"]
     with shared_daemon.client() as client:
         client.call("status")
+
+
+def test_pipelined_submissions_keep_their_order(shared):
+    """The first takes long to expand, the second does not."""
+    def spec(name, seeds):
+        return {"name": name, "base": {"nb_epochs": 0},
+                "axes": {"seed": {"from": 1, "to": seeds}, "gamma": [0.1, 0.2]}}
+
+    asked = [shared.send("submit", spec=spec(name, seeds), request_id=name, dry_run=True)
+             for name, seeds in (("slow", 20000), ("quick", 1), ("slower", 15000))]
+    answers = [shared.receive() for _ in asked]
+    assert [answer["id"] for answer in answers] == asked
+    assert [answer["result"]["name"] for answer in answers] == ["slow", "quick", "slower"]
 
 
 def test_no_descriptors_left(new_daemon):

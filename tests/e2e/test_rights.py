@@ -198,13 +198,17 @@ def test_one_users_questions_leave_threads_to_others(start):
         client.submit({"name": "many", "base": {"nb_epochs": 100000},
                        "axes": {"seed": {"from": 1, "to": 3000}}})
     is_over = threading.Event()
+    floods = []
 
     def flood():
         with daemon.client() as client:
             while not is_over.is_set():
-                asked = [client.send("list", target="many", limit=3000) for _ in range(8)]
+                begin = time.monotonic()
+                asked = [client.send("results", target="many", by=["algorithm"])
+                         for _ in range(8)]
                 for _ in asked:
                     client.receive_line()
+                floods.append(time.monotonic() - begin)
 
     threads = [threading.Thread(target=flood) for _ in range(4)]
     for thread in threads:
@@ -226,7 +230,7 @@ def test_one_users_questions_leave_threads_to_others(start):
         for thread in threads:
             thread.join()
     print(f"a question beside a flood: median {1e3 * taken[10]:.1f} ms, "
-          f"longest {1e3 * taken[-1]:.1f} ms")
-    assert taken[10] < 1, taken
+          f"longest {1e3 * taken[-1]:.1f} ms; the flood's own {1e3 * max(floods):.1f} ms")
+    assert taken[10] < max(floods) / 4, (taken, floods)
     with daemon.client() as client:
         client.call("cancel", target="many")

@@ -29,10 +29,16 @@ static void check_settings(const struct settings *settings)
     char text[SETTING_TEXT_BYTES];
     faults_init(&faults);
     settings_init(&again);
+    size_t length;
+    struct error error;
     struct cJSON *written = settings_write(settings);
-    PROMISE(settings_read(written, &again, &faults));
+    char *line = message_print(written, &length);
+    cJSON_Delete(written);
+    written = message_parse(line, length - 1, &error);
+    PROMISE(written && settings_read(written, &again, &faults));
     check_same(settings, &again);
     cJSON_Delete(written);
+    free(line);
     settings_effective(&effective);
     for (int i = 0; i < setting_count; i++)
         setting_print(&setting_table[i], &effective, text, sizeof text);

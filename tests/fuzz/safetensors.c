@@ -3,6 +3,15 @@
 
 #include "fuzz.h"
 
+static void check_shape(const struct safetensor *one)
+{
+    uint64_t bytes = one->dtype[0] == 'U' ? 1 : one->dtype[1] == '3' ? 4 : 8;
+    PROMISE(one->dimensions <= SAFETENSORS_DIMENSIONS_MAX);
+    for (int i = 0; i < one->dimensions; i++)
+        bytes *= (uint64_t)one->shape[i];
+    PROMISE(bytes == one->bytes);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct safetensors tensors;
@@ -14,6 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
             const struct safetensor *one = &tensors.tensors[i];
             const uint8_t *values = one->values;
             PROMISE(one->bytes <= size);
+            check_shape(one);
             for (size_t b = 0; b < one->bytes; b++)
                 sum += values[b];
             PROMISE(safetensors_find(&tensors, one->name));

@@ -91,7 +91,7 @@ def test_hello(worker):
     assert identity.pop("pid") != worker.hello["pid"] == worker.process.pid
     assert identity == {name: value for name, value in worker.hello.items() if name != "pid"}
     assert identity["device"] == "cpu"
-    assert (identity["worker_protocol"], identity["engine_version"]) == (1, 1)
+    assert (identity["worker_protocol"], identity["engine_version"]) == (1, 2)
     worker.send("ping")
     assert worker.receive() == {"type": "pong"}
     worker.send("quit")

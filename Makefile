@@ -42,7 +42,7 @@ LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 # Each folder's files, and the libraries it sees.
 schema_FILES = error memory utf8 syntax json inbox message nearest faults \
 	widths setting settings axis spec key job paths diagnostic work
-daemon_FILES = attempt columns config connection cpu datasets db fleet folder gaitd hello \
+daemon_FILES = attempt columns config connection connection_out cpu datasets db fleet folder gaitd hello \
 	hub listener lock log loop_errand loop_stat notice notify option peer process request \
 	query query_counts query_explain query_groups query_history query_list \
 	query_results query_show query_sweeps query_verification reader repeat \

@@ -10,20 +10,13 @@
 #include "schema/message.h"
 
 enum {
-    REQUESTS_MAX = 64,           /* under way on one connection */
-    QUEUE_BYTES_PAUSE = 1 << 20, /* unread: no further requests are taken */
-    QUEUE_BYTES_MAX = 8 << 20,   /* unread when more is to be said: dropped */
-    LINGER_BYTES = 64 << 20,     /* of an oversized message, thrown away */
+    REQUESTS_MAX = 64,       /* under way on one connection */
+    LINGER_BYTES = 64 << 20, /* of an oversized message, thrown away */
     LINGER_MS = 10000,
     TREE_FACTOR = 8, /* a parsed message's bytes for each of its text's */
 };
 
-struct write {
-    uv_write_t request;
-    char *text;
-};
-
-static void free_if_done(struct connection *connection)
+void connection_free_if_done(struct connection *connection)
 {
     if (connection->handles > 0 || connection->under_way > 0)
         return;
@@ -46,7 +39,7 @@ static void on_closed(uv_handle_t *handle)
     struct connection *connection = handle->data;
     struct server *server = connection->server;
     connection->handles--;
-    free_if_done(connection);
+    connection_free_if_done(connection);
     server_let_go(server);
 }
 
@@ -131,150 +124,20 @@ void connection_touch(struct connection *connection)
     server->dirty = connection;
 }
 
-static size_t queued(const struct connection *connection)
-{
-    return connection->out_used + uv_stream_get_write_queue_size(
-                                      (const uv_stream_t *)&connection->pipe);
-}
-
-/* Keeps the user's account of what is held for them. */
-static void recount(struct connection *connection)
-{
-    size_t bytes = connection->inbox.capacity + connection->large_bytes +
-                   queued(connection);
-    if (connection->user)
-        connection->user->bytes += bytes - connection->counted;
-    connection->counted = bytes;
-}
-
-static bool has_too_much(const struct connection *connection)
-{
-    return connection->user && connection->user->bytes > USER_BYTES_MAX;
-}
-
-/* Whether the peer leaves unread more than it may. */
-static bool is_deaf(const struct connection *connection)
-{
-    size_t most =
-        has_too_much(connection) ? QUEUE_BYTES_PAUSE : QUEUE_BYTES_MAX;
-    return queued(connection) > most;
-}
-
-static void drop_deaf(struct connection *connection, const char *what)
-{
-    log_write(connection->server->log, LOG_warning,
-              "dropped a client of %s that does not read its %s",
-              connection->caller.name, what);
-    connection_drop(connection);
-}
-
-/* Takes `text`, which is the caller's otherwise. */
-static void append(struct connection *connection, char *text, size_t length)
-{
-    size_t wanted = connection->out_used + length;
-    connection->said += (int64_t)length;
-    if (!connection->out) {
-        connection->out = text;
-        connection->out_capacity = wanted;
-    } else {
-        if (wanted > connection->out_capacity) {
-            connection->out_capacity = wanted * 2;
-            connection->out =
-                xrealloc(connection->out, connection->out_capacity);
-        }
-        memcpy(connection->out + connection->out_used, text, length);
-        free(text);
-    }
-    connection->out_used = wanted;
-    recount(connection);
-    connection_touch(connection);
-}
-
-/* However much there is already: an error is short, and mostly the last word.
- */
-static void append_error(struct connection *connection, const struct cJSON *id,
-                         const struct error *error)
-{
-    size_t length;
-    struct cJSON *message = rpc_error(id, error, NULL);
-    char *text = message_print(message, &length);
-    cJSON_Delete(message);
-    append(connection, text, length);
-}
-
-static void append_answer(struct connection *connection,
-                          const struct cJSON *message)
-{
-    size_t length;
-    struct error error;
-    char *text = message_print(message, &length);
-    if (length <= MESSAGE_BYTES_MAX) {
-        append(connection, text, length);
-        return;
-    }
-    free(text);
-    error_set(&error, ERROR_TOO_LARGE,
-              "the answer is larger than %d MiB, ask for fewer rows at a "
-              "time (limit)",
-              MESSAGE_BYTES_MAX >> 20);
-    append_error(connection, cJSON_GetObjectItemCaseSensitive(message, "id"),
-                 &error);
-}
-
-void connection_refuse(struct connection *connection, const struct error *error)
-{
-    append_error(connection, NULL, error);
-    connection->is_ended = true;
-    connection_touch(connection);
-}
-
-static void on_written(uv_write_t *request, int status)
-{
-    struct write *written = (struct write *)request;
-    struct connection *connection = request->handle->data;
-    free(written->text);
-    free(written);
-    recount(connection);
-    if (status < 0)
-        connection_drop(connection);
-    else
-        connection_touch(connection);
-}
-
-/* Hands everything said in this turn to the kernel, or queues it. */
-void connection_flush(struct connection *connection)
-{
-    if (connection->out_used == 0)
-        return;
-    struct write *written = xmalloc(sizeof *written);
-    written->text = connection->out;
-    uv_buf_t buffer =
-        uv_buf_init(connection->out, (unsigned)connection->out_used);
-    connection->out = NULL;
-    connection->out_used = connection->out_capacity = 0;
-    int result = uv_write(&written->request, (uv_stream_t *)&connection->pipe,
-                          &buffer, 1, on_written);
-    if (result == 0)
-        return;
-    free(written->text);
-    free(written);
-    connection_drop(connection);
-}
-
 static bool takes_requests(const struct connection *connection)
 {
     const struct user *user = connection->user;
     return !connection->is_closed && !connection->is_held &&
            !connection->has_large && connection->under_way < REQUESTS_MAX &&
            user->is_named && user->under_way < USER_REQUESTS_MAX &&
-           queued(connection) <= QUEUE_BYTES_PAUSE;
+           connection_queued(connection) <= CONNECTION_BYTES_PAUSE;
 }
 
 /* Patience. */
 
 static int64_t read_by_peer(const struct connection *connection)
 {
-    return connection->said - (int64_t)queued(connection);
+    return connection->said - (int64_t)connection_queued(connection);
 }
 
 static bool is_half_sent(const struct connection *connection)
@@ -297,7 +160,7 @@ static void begin_waiting(struct connection *connection)
 /* The peer's turn lasts while it has something unread or half sent. */
 static void watch_peer(struct connection *connection)
 {
-    bool is_due = is_half_sent(connection) || queued(connection) > 0;
+    bool is_due = is_half_sent(connection) || connection_queued(connection) > 0;
     if (connection->is_lingering || connection->is_waiting == is_due)
         return;
     if (is_due) {
@@ -315,8 +178,8 @@ static void on_stalled(uv_timer_t *patience)
     bool is_sending = connection->messages > connection->messages_then;
     bool is_listening = read_by_peer(connection) > connection->read_then;
     connection->is_waiting = false;
-    if (queued(connection) > 0 && !is_listening) {
-        drop_deaf(connection, "answers or events");
+    if (connection_queued(connection) > 0 && !is_listening) {
+        connection_drop_deaf(connection, "answers or events");
     } else if (is_half_sent(connection) && !is_sending) {
         error_set(&error, ERROR_BUSY,
                   "the message that began %.15g s ago is not complete",
@@ -339,7 +202,7 @@ static void on_impatience(uv_timer_t *patience)
 /* Nobody knows where the next message would begin. */
 static void end_with(struct connection *connection, const struct error *error)
 {
-    append_error(connection, NULL, error);
+    connection_append_error(connection, NULL, error);
     connection->is_ended = connection->is_lingering = true;
     connection->is_waiting = false;
     uv_timer_start(&connection->patience, on_impatience, LINGER_MS, 0);
@@ -351,8 +214,8 @@ static char *make_room(struct connection *connection, size_t *available)
 {
     struct error error;
     char *room = inbox_room(&connection->inbox, READ_BYTES, available, &error);
-    recount(connection);
-    if (room && has_too_much(connection)) {
+    connection_recount(connection);
+    if (room && connection_has_too_much(connection)) {
         error_set(&error, ERROR_BUSY,
                   "clients of %s have over %d MiB under way already",
                   connection->caller.name, USER_BYTES_MAX >> 20);
@@ -453,13 +316,13 @@ void connection_pump(struct connection *connection)
     if (!line && takes_requests(connection) && !connection->is_ended &&
         inbox_pending(&connection->inbox) >= MESSAGE_BYTES_MAX)
         make_room(connection, &available); /* the peer may send no more */
-    recount(connection);
+    connection_recount(connection);
     bool is_hungry = takes_requests(connection);
     set_reading(connection, connection->is_lingering ||
                                 (is_hungry && !connection->is_ended));
     watch_peer(connection);
     if (connection->is_ended && is_hungry && !line &&
-        connection->under_way == 0 && queued(connection) == 0)
+        connection->under_way == 0 && connection_queued(connection) == 0)
         take_leave(connection);
 }
 
@@ -477,7 +340,7 @@ void connection_begin(struct connection *connection)
         connection->user->under_way++;
 }
 
-static void end_request(struct connection *connection)
+void connection_end_request(struct connection *connection)
 {
     struct user *user = connection->user;
     if (--connection->under_way == 0) {
@@ -486,33 +349,6 @@ static void end_request(struct connection *connection)
     }
     if (user && user->under_way-- == USER_REQUESTS_MAX)
         touch_all_of(connection->server, user);
-}
-
-void connection_answer(struct connection *connection, struct cJSON *message)
-{
-    end_request(connection);
-    if (connection->is_closed) {
-        cJSON_Delete(message);
-        free_if_done(connection);
-        return;
-    }
-    if (is_deaf(connection))
-        drop_deaf(connection, "answers");
-    else
-        append_answer(connection, message);
-    cJSON_Delete(message);
-    connection_touch(connection);
-}
-
-void connection_push(struct connection *connection, const char *text,
-                     size_t length)
-{
-    if (connection->is_closed)
-        return;
-    if (is_deaf(connection))
-        drop_deaf(connection, "events");
-    else
-        append(connection, memcpy(xmalloc(length), text, length), length);
 }
 
 void connection_hold(struct connection *connection)

@@ -13,7 +13,11 @@
 #include "daemon/user.h"
 #include "schema/inbox.h"
 
-enum { READ_BYTES = 65536 };
+enum {
+    READ_BYTES = 65536,
+    CONNECTION_BYTES_PAUSE = 1
+                             << 20, /* unread: no further requests are taken */
+};
 
 struct connection {
     struct server *server;
@@ -78,6 +82,22 @@ void connection_flush(struct connection *connection);
 /* Takes requests while there is room for them; reads on when all are taken.
  * A connection that has ended closes with its last answer. */
 void connection_pump(struct connection *connection);
+
+/* Frees what was dropped when nothing needs it any more. */
+void connection_free_if_done(struct connection *connection);
+/* A request less is under way. */
+void connection_end_request(struct connection *connection);
+
+/* connection_out.c */
+/* Bytes that the peer has not read, as far as is known here. */
+size_t connection_queued(const struct connection *connection);
+/* Keeps the user's account of what is held for them. */
+void connection_recount(struct connection *connection);
+bool connection_has_too_much(const struct connection *connection);
+void connection_drop_deaf(struct connection *connection, const char *what);
+/* However much is queued already; `id` may be NULL. */
+void connection_append_error(struct connection *connection,
+                             const struct cJSON *id, const struct error *error);
 
 /* One thing less that keeps a stopping server's memory. */
 void server_let_go(struct server *server);

@@ -69,6 +69,20 @@ static void makes_and_removes_a_private_socket(void **state)
     assert_false(exists(lock_path));
 }
 
+static void a_group_may_be_let_in(void **state)
+{
+    (void)state;
+    struct listener listener;
+    struct error error;
+    struct stat status;
+    gid_t group = getegid();
+    assert_true(listener_open(&listener, path, &group, &error));
+    assert_int_equal(lstat(path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0660);
+    assert_int_equal(status.st_gid, group);
+    listener_close(&listener);
+}
+
 static void a_live_one_is_left_alone(void **state)
 {
     (void)state;
@@ -199,6 +213,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(makes_and_removes_a_private_socket),
+        TEST(a_group_may_be_let_in),
         TEST(a_live_one_is_left_alone),
         TEST(a_stale_one_is_replaced),
         TEST(another_programs_is_left_alone),

@@ -109,12 +109,20 @@ static struct asked *take(struct thread *thread)
     struct reader *reader = thread->reader;
     struct asked *asked = NULL;
     pthread_mutex_lock(&reader->mutex);
-    thread->asked = NULL;
     while (!reader->is_closing && !(asked = take_first(reader)))
         pthread_cond_wait(&reader->changed, &reader->mutex);
     thread->asked = asked;
     pthread_mutex_unlock(&reader->mutex);
     return asked;
+}
+
+/* It counts no longer among its user's. */
+static void finish(struct thread *thread, struct asked *asked)
+{
+    pthread_mutex_lock(&thread->reader->mutex);
+    thread->asked = NULL;
+    pthread_mutex_unlock(&thread->reader->mutex);
+    asked_free(asked);
 }
 
 static void *work(void *user)
@@ -123,7 +131,7 @@ static void *work(void *user)
     struct asked *asked;
     while ((asked = take(thread))) {
         answer(thread, asked);
-        asked_free(asked);
+        finish(thread, asked);
     }
     return NULL;
 }

@@ -11,6 +11,7 @@
 
 enum {
     REQUESTS_MAX = 64,       /* under way on one connection */
+    SMALL_BYTES = 256 << 10, /* half sent: never too much for a user */
     LINGER_BYTES = 64 << 20, /* of an oversized message, thrown away */
     LINGER_MS = 10000,
     TREE_FACTOR = 8, /* a parsed message's bytes for each of its text's */
@@ -215,7 +216,8 @@ static char *make_room(struct connection *connection, size_t *available)
     struct error error;
     char *room = inbox_room(&connection->inbox, READ_BYTES, available, &error);
     connection_recount(connection);
-    if (room && connection_has_too_much(connection)) {
+    if (room && connection->inbox.capacity > SMALL_BYTES &&
+        connection_has_too_much(connection)) {
         error_set(&error, ERROR_BUSY,
                   "clients of %s have over %d MiB under way already",
                   connection->caller.name, USER_BYTES_MAX >> 20);

@@ -158,6 +158,9 @@ bool store_checkpoints_load(struct store *store, struct dispatch *dispatch,
  * request has deleted, is gone: what is done once is not done again. */
 bool store_deletion_check(struct store *store, const char *request_id,
                           struct error *error);
+/* ERROR_BUSY when so many more jobs would be too many for the caller. */
+bool store_quota_check(struct store *store, const struct submission *submission,
+                       int64_t job_count, struct error *error);
 
 /* Attempts that nobody ended: gaitd was killed. */
 bool store_recover(struct store *store, struct error *error);

@@ -113,7 +113,7 @@ typedef void store_reply(void *user, struct cJSON *result,
 struct caller {
     uid_t uid;
     char name[64];
-    bool is_operator; /* root, or the daemon's owner */
+    bool is_operator; /* rights.h */
 };
 
 /* A data set that a spec names, as it was found when it was submitted. */
@@ -131,6 +131,7 @@ struct submission {
     int dataset_count;
     struct dataset *datasets;
     int threads_most;       /* CPU slots there are */
+    int64_t queued_most;    /* jobs of the caller, not final; 0: no limit */
     char device_class[128]; /* of CPU slots, without threads: see slot_class */
     bool dry_run;
     bool fresh; /* new replicas of all runs, trained from nothing */

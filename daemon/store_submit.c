@@ -426,7 +426,8 @@ static bool submit_new(struct store *store, struct submit_operation *o,
         return error_set(error, ERROR_SPEC, "the spec has %d fault%s",
                          faults.count, faults.count == 1 ? "" : "s");
     }
-    if (!make_sweep(store, s, &sweep, &tally, error))
+    if (!store_quota_check(store, s, s->spec->job_count, error) ||
+        !make_sweep(store, s, &sweep, &tally, error))
         return false;
     note_tally(&tally, s, *notes);
     o->operation.result = write_reply(&sweep, false, &tally, *notes);

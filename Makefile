@@ -43,9 +43,11 @@ schema_FILES = error memory utf8 syntax json inbox message nearest faults \
 daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd hello \
 	hub listener lock log loop_stat notice notify option peer process request \
 	query query_counts query_explain query_groups query_history query_list \
-	query_results query_show query_sweeps query_verification reader repeat \
-	request_submit server store store_attempt store_diagnostic store_dispatch \
-	store_ending store_job store_submit store_target store_verify submission \
+	query_results query_show query_sweeps query_verification \
+	query_waiting reader repeat \
+	request_submit server store store_after store_attempt store_control \
+	store_diagnostic store_dispatch store_ending store_job store_move \
+	store_queue store_submit store_target store_verify submission \
 	tables tail target wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	lock npz rows safetensors session task \
@@ -55,8 +57,8 @@ worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	engine/rule_bp engine/rule_dfa engine/rule_fa engine/rule_gait \
 	engine/rule_gait_published engine/rule_itp engine/rule_tp \
 	engine/snapshot engine/step engine/stream engine/trainer
-client_FILES = board chart cmd_cancel cmd_explain cmd_history cmd_list cmd_plot \
-	cmd_results cmd_show cmd_shutdown cmd_status cmd_submit cmd_verify cmd_wait \
+client_FILES = board chart cmd_control cmd_explain cmd_history cmd_list cmd_plot \
+	cmd_queue cmd_results cmd_show cmd_shutdown cmd_status cmd_submit cmd_verify cmd_wait \
 	cmd_watch connection curves deadline exits grid help listing options output \
 	plot style submission \
 	table text watcher

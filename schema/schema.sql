@@ -35,8 +35,17 @@ CREATE TABLE sweep (
     job_count    INTEGER NOT NULL,
     submitted_at REAL    NOT NULL,
     is_hidden    INTEGER NOT NULL DEFAULT 0,  -- a verification: see job
-    is_complete  INTEGER NOT NULL DEFAULT 1   -- 0: its jobs are still going in
+    is_complete  INTEGER NOT NULL DEFAULT 1,  -- 0: its jobs are still going in
+    after_id     INTEGER                      -- the sweep that `after` names,
+                                              -- while this one waits for it;
+                                              -- 0: its jobs are being let go
 ) STRICT;
+CREATE INDEX sweep_after ON sweep (after_id) WHERE after_id IS NOT NULL;
+
+CREATE TABLE owner (                          -- of sweeps, once one was served
+    uid  INTEGER PRIMARY KEY,
+    turn INTEGER NOT NULL                     -- their last attempt: who was
+) STRICT;                                     -- served longest ago comes next
 
 CREATE TABLE run (
     id             INTEGER PRIMARY KEY,
@@ -57,6 +66,7 @@ CREATE UNIQUE INDEX run_identity ON run (key, ifnull(device_class, ''), replica)
 CREATE TABLE job (
     id           INTEGER PRIMARY KEY,
     sweep_id     INTEGER NOT NULL REFERENCES sweep (id),
+    owner_uid    INTEGER NOT NULL DEFAULT 0,  -- the sweep's
     position     INTEGER NOT NULL,            -- in the sweep, from 0
     run_id       INTEGER NOT NULL REFERENCES run (id),
     nb_epochs    INTEGER NOT NULL,
@@ -69,7 +79,8 @@ CREATE TABLE job (
     priority     INTEGER NOT NULL DEFAULT 0,
     attempts     INTEGER NOT NULL DEFAULT 0,
     crashes      INTEGER NOT NULL DEFAULT 0,  -- in a row, without progress
-    reason       TEXT,                        -- why it failed, or what a
+    reason       TEXT,                        -- why it failed, by whom it is
+                                              -- held or was cancelled, what a
                                               -- queued one waits for
     submitted_at REAL    NOT NULL,
     started_at   REAL,
@@ -86,9 +97,9 @@ CREATE TABLE job (
                                               -- again; NULL: none
     UNIQUE (sweep_id, position)
 ) STRICT;
-CREATE INDEX job_ready ON job (priority DESC, id) WHERE is_ready = 1;
+CREATE INDEX job_ready ON job (priority DESC, owner_uid, sweep_id, id) WHERE is_ready = 1;
 CREATE INDEX job_waiting ON job (reason) WHERE state = 'queued' AND reason IS NOT NULL;
-CREATE INDEX job_queued ON job (run_id, nb_epochs) WHERE state = 'queued';
+CREATE INDEX job_open ON job (run_id, nb_epochs) WHERE state IN ('held', 'queued');
 CREATE INDEX job_run ON job (run_id);
 CREATE INDEX job_state ON job (sweep_id, state);
 

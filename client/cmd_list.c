@@ -13,7 +13,7 @@ static const struct column sweep_columns[] = {
     {"name", NULL, COLUMN_TEXT, true},
     {"owner", NULL, COLUMN_TEXT, true},
     {"job_count", "jobs", COLUMN_NUMBER, true},
-    {"held", NULL, COLUMN_NUMBER, false},
+    {"held", NULL, COLUMN_NUMBER, true},
     {"queued", NULL, COLUMN_NUMBER, true},
     {"running", NULL, COLUMN_NUMBER, true},
     {"done", NULL, COLUMN_NUMBER, true},
@@ -21,6 +21,9 @@ static const struct column sweep_columns[] = {
     {"cancelled", NULL, COLUMN_NUMBER, true},
     {"submitted_at", "submitted", COLUMN_TIME, true},
     {"finished_at", "finished", COLUMN_TIME, true},
+    {"priority", NULL, COLUMN_NUMBER, true},
+    {"max_running", NULL, COLUMN_NUMBER, false},
+    {"after", NULL, COLUMN_TEXT, false},
 };
 
 /* Before the settings, and after them. */

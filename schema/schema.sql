@@ -6,7 +6,8 @@
 -- listed here; true is 1, "all" is 0.  What has no effect on a run is at its
 -- default there and in the views, orthogonal_init too where it is forced
 -- (settings_canonical in schema/settings.h).  Likewise the controls
--- (schema/control.h) are columns of `sweep`, "none" being 0 or ''.  Times are seconds since 1970 (UTC),
+-- (schema/control.h) are columns of `sweep`, "none" being 0 or '': `hold` is
+-- whether jobs that it gets are held at first.  Times are seconds since 1970 (UTC),
 -- durations seconds, accuracies fractions.
 -- Read it with `sqlite3 -readonly`: only gaitd may write.
 --

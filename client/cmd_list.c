@@ -21,9 +21,6 @@ static const struct column sweep_columns[] = {
     {"cancelled", NULL, COLUMN_NUMBER, true},
     {"submitted_at", "submitted", COLUMN_TIME, true},
     {"finished_at", "finished", COLUMN_TIME, true},
-    {"priority", NULL, COLUMN_NUMBER, true},
-    {"max_running", NULL, COLUMN_NUMBER, false},
-    {"after", NULL, COLUMN_TEXT, false},
 };
 
 /* Before the settings, and after them. */
@@ -125,6 +122,7 @@ static int list_sweeps(struct client *client, struct connection *connection,
         return -1;
     }
     ADD(&columns, sweep_columns);
+    columns_add_controls(&columns, "priority");
     return run_listing(client, connection, &listing, &columns, error);
 }
 

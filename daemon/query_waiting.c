@@ -229,21 +229,25 @@ static bool count_ahead(const struct explanation *e, struct ahead *ahead,
     return read_count(s, &ahead->owners, error);
 }
 
-/* "3 jobs of higher priority and 5 more of ann" */
+/* "3 jobs of higher priority and 5 more of ann", "5 jobs" */
 static void print_ahead(char text[192], const struct explanation *e,
                         const struct ahead *ahead)
 {
-    long long higher = ahead->higher, own = ahead->own;
+    const char *end = ahead->higher == 1 ? "" : "s";
+    bool has_others = ahead->higher || ahead->owners;
     int used = 0;
-    if (higher)
-        used = snprintf(text, 192, "%lld job%s of higher priority%s", higher,
-                        higher == 1 ? "" : "s", own ? " and " : "");
-    if (own)
-        snprintf(text + used, 192 - (size_t)used, "%lld %s of %s", own,
-                 higher     ? "more"
-                 : own == 1 ? "job"
-                            : "jobs",
-                 e->job.owner);
+    if (ahead->higher)
+        used =
+            snprintf(text, 192, "%lld job%s of higher priority%s",
+                     (long long)ahead->higher, end, ahead->own ? " and " : "");
+    if (ahead->higher && ahead->own)
+        end = " more";
+    else
+        end = ahead->own == 1 ? " job" : " jobs";
+    if (ahead->own)
+        snprintf(text + used, 192 - (size_t)used, "%lld%s%s%s",
+                 (long long)ahead->own, end, has_others ? " of " : "",
+                 has_others ? e->job.owner : "");
 }
 
 static bool waits_its_turn(const struct explanation *e, char **text,

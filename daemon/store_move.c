@@ -244,14 +244,14 @@ static void release_order(struct operation *operation)
     free(o->reason);
 }
 
-void store_order(struct store *store, enum order_name name, const char *target,
+void store_order(struct store *store, enum order_name order, const char *target,
                  const struct caller *caller, store_reply *reply, void *user)
 {
     struct order_operation *o = operation_new(sizeof *o, run_order);
     o->operation.release = release_order;
     o->operation.reply = reply;
     o->operation.user = user;
-    o->order = &orders[name];
+    o->order = &orders[order];
     o->text = xstrdup(target);
     o->caller = *caller;
     store_push(store, &o->operation);

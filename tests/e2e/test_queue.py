@@ -83,7 +83,7 @@ def test_orders_and_priorities(new_daemon):
         client.submit(LONG)
         daemon.ctl("submit", "--name=a", "--seed=1,101,201", *FLAGS, "--priority", "-5")
         daemon.ctl("submit", "--name=b", "--seed=301,401", *FLAGS, "--hold")
-        assert explain(client, 4) == "job 4 is queued behind 2 jobs of root"
+        assert explain(client, 4) == "job 4 is queued behind 2 jobs"
         assert explain(client, 5) == 'job 5 is held by root; "gaitctl release 5" lets it go on'
         assert daemon.ctl("priority", "4", "-4").stderr == "4: 1 of priority -4\n"
         assert daemon.ctl("hold", "2..3").stderr == "2..3: 2 held\n"

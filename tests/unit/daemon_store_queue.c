@@ -205,7 +205,7 @@ static void what_is_ahead_is_told(void **state)
     queue_sweep(loop, &ann, "a", 3, "{}");
     int64_t low = queue_sweep(loop, &ann, "low", 3, "{'priority': -1}");
     int64_t bobs = queue_sweep(loop, &bob, "b", 3, "{'priority': -1}");
-    queue_explained(loop, 3, 1, "job 3 is queued behind 2 jobs of ann");
+    queue_explained(loop, 3, 1, "job 3 is queued behind 2 jobs");
     queue_explained(loop, low, 1,
                     "job 4 is queued behind 3 jobs of higher priority; ann "
                     "takes turns with 1 other user");

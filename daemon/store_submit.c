@@ -192,19 +192,12 @@ static void note(struct cJSON *notes, char *text)
     free(text);
 }
 
-static bool has_controls(const struct submission *submission)
-{
-    struct controls none;
-    controls_init(&none);
-    return memcmp(&submission->controls, &none, sizeof none) != 0;
-}
-
 static void give_existing(struct submit_operation *o,
                           const struct sweep_row *sweep)
 {
     struct tally tally = {.done = sweep->done};
     struct cJSON *notes = cJSON_CreateArray();
-    if (has_controls(o->submission))
+    if (!controls_are_default(&o->submission->controls))
         note(notes, xprintf("the sweep keeps its own controls, which \"gaitctl "
                             "show %s\" tells",
                             sweep->name));

@@ -12,15 +12,18 @@ struct subject {
     enum job_state state;
     bool is_ready;
     double started_at, finished_at;
+    double wait_s;          /* after a crash, from now on; 0: not for that */
     char device_class[160]; /* of its run; "": not begun */
     char owner[64], sweep_name[SPEC_NAME_BYTES];
     char reason[1000];
+    char said[1000]; /* the last line on stderr of its last attempt */
 };
 
 /* What this gaitd has. */
 struct offer {
     int64_t slots, max_running_per_user;
     char device_class[160]; /* with the job's threads */
+    const char *trouble;    /* why none of the slots is in service; or NULL */
 };
 
 /* A job that is asked about. */

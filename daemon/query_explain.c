@@ -1,8 +1,9 @@
 /* Why a job is where it is, in one sentence.
  *
  * What slots there are is known to the loop only: request.c adds it to the
- * question as `device_class` (without threads), `slots` and
- * `max_running_per_user`.
+ * question as `device_class` (without threads), `slots`,
+ * `max_running_per_user`, `now`, and `trouble` when all slots are out of
+ * service.
  */
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -21,7 +22,8 @@ static bool read_subject(const struct question *question, int64_t id,
         question->db,
         "SELECT j.run_id, j.priority, j.threads, j.attempts, j.state, "
         "j.is_ready, j.started_at, j.finished_at, r.device_class, j.reason, "
-        "j.sweep_id, j.owner_uid, s.after_id, s.max_running, s.owner, s.name "
+        "j.sweep_id, j.owner_uid, s.after_id, s.max_running, s.owner, s.name, "
+        "ifnull(j.retry_at, 0) "
         "FROM job j JOIN run r ON r.id = j.run_id "
         "JOIN sweep s ON s.id = j.sweep_id WHERE j.id = ?");
     bind_integer(s, id);
@@ -43,7 +45,26 @@ static bool read_subject(const struct question *question, int64_t id,
         job->max_running = column_integer(s, 13);
         column_copy(s, 14, job->owner, sizeof job->owner);
         column_copy(s, 15, job->sweep_name, sizeof job->sweep_name);
+        job->wait_s =
+            column_real(s, 16) - json_real_or(question->params, "now", 0);
     }
+    return statement_finish(s, error);
+}
+
+/* The last line only: `show` has them all. */
+static bool read_said(const struct question *question, struct subject *job,
+                      struct error *error)
+{
+    char text[5000] = "";
+    struct statement *s =
+        db_sql(question->db, "SELECT stderr FROM attempt WHERE job_id = ? "
+                             "ORDER BY id DESC LIMIT 1");
+    bind_integer(s, job->id);
+    while (statement_next(s))
+        column_copy(s, 0, text, sizeof text);
+    const char *newline = strrchr(text, '\n');
+    snprintf(job->said, sizeof job->said, "%.900s",
+             newline ? newline + 1 : text);
     return statement_finish(s, error);
 }
 
@@ -93,9 +114,10 @@ static bool explain_final(const struct explanation *e, char **text,
     char at[32];
     (void)error;
     const char *reason = e->job.state == JOB_done ? "" : e->job.reason;
-    *text = xprintf("%s at %s%s%s", words[e->job.state],
+    const char *said = e->job.state == JOB_failed ? e->job.said : "";
+    *text = xprintf("%s at %s%s%s%s%s", words[e->job.state],
                     print_time(e->job.finished_at, at), reason[0] ? ": " : "",
-                    reason);
+                    reason, said[0] ? "; its worker's last words: " : "", said);
     return true;
 }
 
@@ -110,6 +132,7 @@ static void read_offer(const struct question *question, int64_t threads,
 {
     const struct cJSON *params = question->params;
     offer->slots = json_integer_or(params, "slots", 0);
+    offer->trouble = json_text_or(params, "trouble", NULL);
     offer->max_running_per_user =
         json_integer_or(params, "max_running_per_user", 0);
     snprintf(offer->device_class, sizeof offer->device_class, "%s threads-%lld",
@@ -121,7 +144,8 @@ static bool answer_subject(const struct question *question, int64_t id,
 {
     struct explanation e = {.question = question};
     char *text = NULL;
-    if (!read_subject(question, id, &e.job, error))
+    if (!read_subject(question, id, &e.job, error) ||
+        !read_said(question, &e.job, error))
         return false;
     read_offer(question, e.job.threads, &e.offer);
     if (!of_state[e.job.state](&e, &text, error))

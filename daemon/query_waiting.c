@@ -1,5 +1,6 @@
 /* Reasons why a queued job does not run. */
 #include <cjson/cJSON.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,31 @@ static bool needs_more_slots(const struct explanation *e, char **text,
         *text = xprintf("waits for %lld slots at once, and there %s %lld",
                         (long long)e->job.threads, slots == 1 ? "is" : "are",
                         slots);
+    return true;
+}
+
+/* "waits 5 s after a crash (2 of 3)" says how long in all; what is left of it
+ * is what one wants to know (never more, whatever the clock says). */
+static bool waits_after_crash(const struct explanation *e, char **text,
+                              struct error *error)
+{
+    (void)error;
+    const char *reason = e->job.reason;
+    const char *rest = strstr(reason, " after ");
+    double all = strtod(reason + strcspn(reason, " "), NULL);
+    if (e->job.wait_s > 0)
+        *text = xprintf("is queued: waits %.0f s%s",
+                        ceil(fmin(e->job.wait_s, all)), rest ? rest : "");
+    return true;
+}
+
+static bool has_trouble(const struct explanation *e, char **text,
+                        struct error *error)
+{
+    (void)error;
+    if (e->job.is_ready && e->offer.trouble)
+        *text = xprintf("is queued: all slots are out of service; slot 0 is %s",
+                        e->offer.trouble);
     return true;
 }
 
@@ -284,10 +310,11 @@ static bool is_being_woken(const struct explanation *e, char **text,
 
 /* The first that holds is told; one always does. */
 static explanation_function *const reasons[] = {
-    waits_for_sweep,  has_no_slots,        is_of_another_class,
-    needs_more_slots, is_set_aside,        still_stops,
-    waits_for_twin,   is_limited_by_sweep, is_limited_by_user,
-    waits_its_turn,   is_being_woken,
+    waits_for_sweep,     has_no_slots,       is_of_another_class,
+    needs_more_slots,    waits_after_crash,  has_trouble,
+    is_set_aside,        still_stops,        waits_for_twin,
+    is_limited_by_sweep, is_limited_by_user, waits_its_turn,
+    is_being_woken,
 };
 
 bool explain_queued(const struct explanation *e, char **text,

@@ -153,6 +153,9 @@ static void explain(struct request *request)
                           json_integer(fleet_slot_count(gaitd->fleet)));
     cJSON_AddItemToObject(params, "max_running_per_user",
                           json_integer(gaitd->config->max_running_per_user));
+    cJSON_AddItemToObject(params, "now", json_number(gaitd_now()));
+    if (fleet_trouble(gaitd->fleet))
+        cJSON_AddStringToObject(params, "trouble", fleet_trouble(gaitd->fleet));
     ask_with(request, params);
 }
 

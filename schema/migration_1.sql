@@ -16,3 +16,7 @@ DROP INDEX job_ready;
 CREATE INDEX job_ready ON job (priority DESC, owner_uid, sweep_id, id) WHERE is_ready = 1;
 DROP INDEX job_queued;
 CREATE INDEX job_open ON job (run_id, nb_epochs) WHERE state IN ('held', 'queued');
+
+ALTER TABLE job ADD COLUMN retry_at REAL;
+CREATE INDEX job_retry ON job (retry_at) WHERE retry_at IS NOT NULL;
+ALTER TABLE attempt ADD COLUMN stderr TEXT;

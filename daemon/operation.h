@@ -127,6 +127,12 @@ bool store_run_wake(struct store *store, int64_t run, struct error *error);
  * job of the run is, or an attempt is under way. */
 bool store_run_release(struct store *store, int64_t run, struct error *error);
 
+struct faults;
+/* Finds the sweep that a submission is to come after, and what it is called
+ * from now on, or adds a fault. */
+void store_after_find(struct store *store, struct submission *submission,
+                      struct faults *faults);
+
 /* Sweeps that wait for another (`after`).  store_sweep_wait: `sweep`, just
  * made, waits for `other` unless that is over.  store_sweep_over: whatever may
  * have ended `sweep` has happened, and who waited for it is let go if it has:

@@ -5,7 +5,11 @@
  * which stands until every one of its jobs has been woken: that goes in pieces,
  * since they may be many, and is gone on with after a crash.
  */
+#include <stdio.h>
+
 #include "daemon/operation.h"
+#include "daemon/target.h"
+#include "schema/faults.h"
 
 enum { PIECE_JOBS = 250 };
 
@@ -80,6 +84,25 @@ static bool is_over(struct store *store, int64_t sweep, bool *is_over,
     bind_integer(s, sweep);
     *is_over = !statement_next(s);
     return statement_finish(s, error);
+}
+
+void store_after_find(struct store *store, struct submission *submission,
+                      struct faults *faults)
+{
+    struct submission *s = submission;
+    struct target target;
+    struct error error;
+    if (!s->controls.after[0])
+        return;
+    faults->context = "controls";
+    if (!target_find(store->db, s->controls.after, &s->caller, &target, &error))
+        faults_add(faults, "after", "%s", error.text);
+    else if (!target.sweep)
+        faults_add(faults, "after", "\"%s\" names jobs, not a sweep",
+                   s->controls.after);
+    faults->context = "";
+    s->after_id = target.sweep;
+    snprintf(s->controls.after, CONTROL_TEXT_BYTES, "%s", target.name);
 }
 
 bool store_sweep_wait(struct store *store, int64_t sweep, int64_t other,

@@ -11,7 +11,6 @@
 #include "daemon/columns.h"
 #include "daemon/operation.h"
 #include "daemon/submission.h"
-#include "daemon/target.h"
 #include "daemon/wish.h"
 #include "schema/json.h"
 #include "schema/memory.h"
@@ -439,25 +438,6 @@ static void note_tally(const struct tally *tally, const struct submission *s,
                      waiting == 1 ? " waits" : "s wait"));
 }
 
-/* The sweep to wait for, by its name from now on. */
-static void find_after(struct store *store, struct submission *s,
-                       struct faults *faults)
-{
-    struct target target;
-    struct error error;
-    if (!s->controls.after[0])
-        return;
-    faults->context = "controls";
-    if (!target_find(store->db, s->controls.after, &s->caller, &target, &error))
-        faults_add(faults, "after", "%s", error.text);
-    else if (!target.sweep)
-        faults_add(faults, "after", "\"%s\" names jobs, not a sweep",
-                   s->controls.after);
-    faults->context = "";
-    s->after_id = target.sweep;
-    snprintf(s->controls.after, CONTROL_TEXT_BYTES, "%s", target.name);
-}
-
 static bool submit_new(struct store *store, struct submit_operation *o,
                        struct cJSON **notes, struct error *error)
 {
@@ -466,7 +446,7 @@ static bool submit_new(struct store *store, struct submit_operation *o,
     struct tally tally = {0};
     struct faults faults;
     faults_init(&faults);
-    find_after(store, s, &faults);
+    store_after_find(store, s, &faults);
     submission_review(s, &faults, *notes);
     if (faults.count) {
         o->operation.data = cJSON_CreateObject();

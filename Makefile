@@ -41,11 +41,12 @@ LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 schema_FILES = error memory utf8 syntax json inbox message nearest faults \
 	widths setting settings control axis spec key job paths diagnostic work
 daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd hello \
-	hub listener lock log loop_stat notice notify option peer process request \
-	pulse query query_counts query_explain query_groups query_history query_list \
-	query_results query_show query_sweeps query_verification \
-	query_waiting reader repeat retries \
-	request_submit server slot store store_after store_attempt store_control \
+	holding hub keeper listener lock log loop_stat notice notify option \
+	peer process pulse query query_counts query_deletion query_explain \
+	query_groups query_history query_list query_results query_show \
+	query_sweeps query_verification query_waiting reader repeat request \
+	request_submit retries run_folder server slot store store_after \
+	store_attempt store_checkpoint store_control store_deletion \
 	store_diagnostic store_dispatch store_ending store_job store_move \
 	store_queue store_retry store_submit store_target store_verify submission \
 	tables tail target wish
@@ -57,8 +58,9 @@ worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	engine/rule_bp engine/rule_dfa engine/rule_fa engine/rule_gait \
 	engine/rule_gait_published engine/rule_itp engine/rule_tp \
 	engine/snapshot engine/step engine/stream engine/trainer
-client_FILES = board chart cmd_control cmd_explain cmd_history cmd_list cmd_plot \
-	cmd_queue cmd_results cmd_show cmd_shutdown cmd_status cmd_submit cmd_verify cmd_wait \
+client_FILES = board chart cmd_control cmd_delete cmd_explain cmd_history \
+	cmd_keep cmd_list cmd_plot cmd_queue \
+	cmd_results cmd_show cmd_shutdown cmd_status cmd_submit cmd_verify cmd_wait \
 	cmd_watch connection curves deadline exits grid help listing options output \
 	plot style submission \
 	table text watcher

@@ -30,6 +30,8 @@
     X(resume)                                                                  \
     X(priority)                                                                \
     X(limit)                                                                   \
+    X(delete)                                                                  \
+    X(keep)                                                                    \
     X(history)                                                                 \
     X(results) X(plot) X(verify) X(status) X(shutdown)
 

@@ -5,10 +5,8 @@
 #include "schema/json.h"
 
 static const struct field fields[] = {
-    {"id", row_integer},
-    {"name", row_text},
-    {"owner", row_text},
-    {"job_count", row_integer},
+    {"id", row_integer},        {"name", row_text},       {"owner", row_text},
+    {"job_count", row_integer}, {"is_kept", row_boolean},
 };
 enum { FIELD_COUNT = sizeof fields / sizeof *fields };
 
@@ -56,7 +54,7 @@ bool query_sweep_write(const struct question *question, int64_t id,
     *sweep = cJSON_CreateObject();
     struct statement *s =
         db_sql(question->db,
-               "SELECT id, name, owner, job_count, "
+               "SELECT id, name, owner, job_count, is_kept, "
                "submitted_at" CONTROL_COLUMNS " FROM sweep WHERE id = ?");
     bind_integer(s, id);
     double submitted_at = 0;
@@ -81,7 +79,7 @@ static bool next_sweep(const struct question *question, int64_t before,
 {
     struct statement *s =
         db_sql(question->db, "SELECT max(id) FROM sweep WHERE id < ? "
-                             "AND is_hidden = 0");
+                             "AND is_hidden = 0 AND is_complete");
     bind_integer(s, before);
     while (statement_next(s))
         *sweep = column_integer_or(s, 0, 0);

@@ -37,9 +37,28 @@ CREATE TABLE sweep (
     submitted_at REAL    NOT NULL,
     is_hidden    INTEGER NOT NULL DEFAULT 0,  -- a verification: see job
     is_complete  INTEGER NOT NULL DEFAULT 1,  -- 0: its jobs are still going in
-    after_id     INTEGER                      -- the sweep that `after` names,
+                                              -- (or out: see deletion)
+    after_id     INTEGER,                     -- the sweep that `after` names,
                                               -- while this one waits for it;
                                               -- 0: its jobs are being let go
+    is_kept      INTEGER NOT NULL DEFAULT 0   -- no checkpoint of it is pruned
+) STRICT;
+
+CREATE TABLE deletion (                       -- of a sweep; stays, so that ids
+    sweep_id    INTEGER PRIMARY KEY,          -- and requests are used once
+    name        TEXT    NOT NULL,
+    submit_id   TEXT    NOT NULL UNIQUE,      -- the request that made the sweep
+    request_id  TEXT    NOT NULL UNIQUE,      -- and that deleted it
+    uid         INTEGER NOT NULL,             -- who did
+    last_sweep  INTEGER NOT NULL,             -- the highest ids there were
+    last_job    INTEGER NOT NULL,
+    jobs        INTEGER NOT NULL DEFAULT 0,   -- that went, so far
+    runs        INTEGER NOT NULL DEFAULT 0,
+    rows        INTEGER NOT NULL DEFAULT 0,
+    bytes       INTEGER NOT NULL DEFAULT 0,   -- of checkpoints
+    shared_runs INTEGER NOT NULL DEFAULT 0,   -- jobs whose run others use
+    is_finished INTEGER NOT NULL DEFAULT 0,
+    deleted_at  REAL    NOT NULL
 ) STRICT;
 CREATE INDEX sweep_after ON sweep (after_id) WHERE after_id IS NOT NULL;
 
@@ -105,6 +124,7 @@ CREATE INDEX job_waiting ON job (reason) WHERE state = 'queued' AND reason IS NO
 CREATE INDEX job_open ON job (run_id, nb_epochs) WHERE state IN ('held', 'queued');
 CREATE INDEX job_retry ON job (retry_at) WHERE retry_at IS NOT NULL;
 CREATE INDEX job_run ON job (run_id);
+CREATE INDEX job_verifies ON job (verifies) WHERE verifies IS NOT NULL;
 CREATE INDEX job_state ON job (sweep_id, state);
 
 CREATE TABLE history (

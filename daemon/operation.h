@@ -134,11 +134,11 @@ void store_after_find(struct store *store, struct submission *submission,
                       struct faults *faults);
 
 /* Sweeps that wait for another (`after`).  store_sweep_wait: `sweep`, just
- * made, waits for `other` unless that is over.  store_sweep_over: whatever may
- * have ended `sweep` has happened, and who waited for it is let go if it has:
- * when every job of it is done, or it is deleted.  store_sweep_release: lets
- * `sweep` go whatever it waits for; *waited tells whether it did.
- * store_sweep_recover: at start. */
+ * made, waits for `other` (0: none) unless that is over.  store_sweep_over:
+ * whatever may have ended `sweep` has happened, and who waited for it is let go
+ * if it has: when every job of it is done, or it is deleted.
+ * store_sweep_release: lets `sweep` go whatever it waits for; *waited tells
+ * whether it did. store_sweep_recover: at start. */
 bool store_sweep_wait(struct store *store, int64_t sweep, int64_t other,
                       bool *waits, struct error *error);
 bool store_sweep_over(struct store *store, int64_t sweep, struct error *error);

@@ -108,8 +108,8 @@ void store_after_find(struct store *store, struct submission *submission,
 bool store_sweep_wait(struct store *store, int64_t sweep, int64_t other,
                       bool *waits, struct error *error)
 {
-    bool may_go;
-    if (!is_over(store, other, &may_go, error))
+    bool may_go = true;
+    if (other && !is_over(store, other, &may_go, error))
         return false;
     *waits = !may_go;
     if (may_go)

@@ -382,13 +382,6 @@ static bool insert_sweep(struct store *store, const struct submission *s,
                                       sweep->name, error);
 }
 
-static bool wait_for(struct store *store, const struct submission *s,
-                     struct tally *tally, struct error *error)
-{
-    return !s->after_id || store_sweep_wait(store, tally->sweep, s->after_id,
-                                            &tally->waits, error);
-}
-
 static bool make_sweep(struct store *store, const struct submission *s,
                        struct sweep_row *sweep, struct tally *tally,
                        struct error *error)
@@ -410,7 +403,8 @@ static bool make_sweep(struct store *store, const struct submission *s,
     tally->sweep = sweep->id;
     tally->first_job = sweep->first_job;
     if (!s->dry_run && (!insert_sweep(store, s, sweep, error) ||
-                        !wait_for(store, s, tally, error)))
+                        !store_sweep_wait(store, sweep->id, s->after_id,
+                                          &tally->waits, error)))
         return false;
     for (int64_t i = 0; i < sweep->job_count; i++)
         if (!add_job(store, s, i, tally, error))

@@ -40,18 +40,19 @@ COMPILE = $(CC) $(FLAGS) -MMD -MP
 LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 
 # Each folder's files, and the libraries it sees.
-schema_FILES = axis diagnostic error faults inbox job json key memory message \
-	nearest paths setting settings spec syntax utf8 widths work
+schema_FILES = axis control diagnostic error faults inbox job json key memory \
+	message nearest paths setting settings spec syntax utf8 widths work
 daemon_FILES = attempt columns config connection connection_out cpu datasets \
 	db fleet folder gaitd hello holding hub keeper listener lock log \
 	loop_errand loop_stat notice notify option peer process pulse query \
 	query_counts query_deletion query_explain query_groups query_history \
 	query_list query_results query_show query_sweeps query_verification \
-	reader repeat request request_submit retries rights run_folder server \
-	slot store store_attempt store_checkpoint store_deletion \
-	store_diagnostic store_dispatch store_ending store_job store_quota \
-	store_retry store_submit store_target store_verify submission tables \
-	tail target user wish
+	query_waiting reader repeat request request_submit retries rights \
+	run_folder server slot store store_after store_attempt \
+	store_checkpoint store_control store_deletion store_diagnostic \
+	store_dispatch store_ending store_job store_move store_queue \
+	store_quota store_retry store_submit store_target store_verify \
+	submission tables tail target user wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
 	npz pace rows safetensors session task engine/backend_cpu \
 	engine/backend_cpu_f32 engine/backend_cpu_f64 engine/diagnostics \
@@ -60,8 +61,8 @@ worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
 	engine/rule_bp engine/rule_dfa engine/rule_fa engine/rule_gait \
 	engine/rule_gait_published engine/rule_itp engine/rule_tp \
 	engine/snapshot engine/step engine/stream engine/trainer
-client_FILES = board chart cmd_cancel cmd_delete cmd_explain cmd_history \
-	cmd_keep cmd_list cmd_plot cmd_results cmd_show cmd_shutdown \
+client_FILES = board chart cmd_control cmd_delete cmd_explain cmd_history \
+	cmd_keep cmd_list cmd_plot cmd_queue cmd_results cmd_show cmd_shutdown \
 	cmd_status cmd_submit cmd_verify cmd_wait cmd_watch connection curves \
 	deadline exits grid help listing options output plot style submission \
 	table text watcher

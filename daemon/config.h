@@ -66,6 +66,8 @@ struct cJSON;
       "threads that answer questions; one user gets at most half of them at a time")               \
     X(query_deadline_s, REAL,  "10",     0.01,  3600,  "",                                         \
       "seconds a question may take")                                                               \
+    X(max_running_per_user, COUNT, "0",  0,     1e6,   "",                                         \
+      "jobs of one user that may run at once; 0: any number")                                      \
     X(max_connections,  COUNT, "4096",   1,     1e5,   "",                                         \
       "clients at a time")                                                                         \
     X(max_connections_per_user, COUNT, "2048", 1, 1e5, "",                                         \

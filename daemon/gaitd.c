@@ -62,7 +62,7 @@ static void on_dispatch(void *user, const struct dispatch *dispatch)
 static void on_change(void *user, const struct job_change *change)
 {
     struct gaitd *gaitd = user;
-    if (change->to != JOB_queued || change->from != JOB_queued)
+    if (change->to != change->from) /* else it was made */
         log_write(&gaitd->log, LOG_debug, "job %lld: %s, was %s%s%s",
                   (long long)change->job, job_state_name(change->to),
                   job_state_name(change->from), change->reason ? ": " : "",
@@ -339,6 +339,7 @@ static bool open_database(struct gaitd *gaitd, struct error *error)
     gaitd->store = store_open(path, &hooks, error);
     if (!gaitd->store || !open_keeper(gaitd, path, error))
         return false;
+    store_limit_users(gaitd->store, config->max_running_per_user);
     gaitd->reader =
         reader_open(path, (int)config->query_threads, config->query_deadline_s,
                     wake_reader, gaitd, error);

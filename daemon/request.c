@@ -50,9 +50,10 @@ struct method {
 static void ask(struct request *request);
 static void explain(struct request *request);
 static void verify(struct request *request);
+static void order(struct request *request);
+static void control(struct request *request);
 static void keep(struct request *request);
 static void delete (struct request *request);
-static void cancel(struct request *request);
 static void watch(struct request *request);
 static void show_status(struct request *request);
 static void shut_down(struct request *request);
@@ -71,11 +72,15 @@ static void shut_down(struct request *request);
         "after", PARAM_INTEGER, true                                           \
     }
 
+#define ORDER_NAME(name) #name,
+#define ORDER_METHOD(name) {#name, order, {TARGET}},
+
 static const struct method methods[] = {
     {"submit",
      request_submit,
      {{"spec", PARAM_OBJECT, false},
       {"request_id", PARAM_TEXT, false},
+      {"controls", PARAM_OBJECT, true},
       {"dry_run", PARAM_BOOLEAN, true},
       {"fresh", PARAM_BOOLEAN, true}}},
     {"list", ask, {ANY_TARGET, {"state", PARAM_TEXT, true}, PAGE}},
@@ -83,7 +88,8 @@ static const struct method methods[] = {
     {"show", ask, {TARGET}},
     {"history", ask, {TARGET, {"layers", PARAM_BOOLEAN, true}, PAGE}},
     {"results", ask, {TARGET, {"by", PARAM_LIST, true}, PAGE}},
-    {"cancel", cancel, {TARGET}},
+    ORDERS(ORDER_METHOD) /* */
+    {"control", control, {TARGET, {"controls", PARAM_OBJECT, false}}},
     {"keep", keep, {TARGET, {"undo", PARAM_BOOLEAN, true}}},
     {"delete",
      delete,
@@ -185,6 +191,8 @@ static void explain(struct request *request)
     cJSON_AddStringToObject(params, "device_class", gaitd->hello.device_class);
     cJSON_AddItemToObject(params, "slots",
                           json_integer(fleet_slot_count(gaitd->fleet)));
+    cJSON_AddItemToObject(params, "max_running_per_user",
+                          json_integer(gaitd->config->max_running_per_user));
     cJSON_AddItemToObject(params, "now", json_number(gaitd_now()));
     if (fleet_trouble(gaitd->fleet))
         cJSON_AddStringToObject(params, "trouble", fleet_trouble(gaitd->fleet));
@@ -196,11 +204,23 @@ static const char *target_of(const struct request *request)
     return json_text_or(request->params, "target", "");
 }
 
-static void cancel(struct request *request)
+static void order(struct request *request)
 {
-    store_cancel(request->gaitd->store, target_of(request),
-                 connection_caller(request->connection), request_reply,
-                 request);
+    static const char *const names[] = {ORDERS(ORDER_NAME)};
+    int name = 0;
+    while (strcmp(names[name], request->method->name) != 0)
+        name++;
+    store_order(request->gaitd->store, (enum order_name)name,
+                target_of(request), connection_caller(request->connection),
+                request_reply, request);
+}
+
+static void control(struct request *request)
+{
+    store_control(request->gaitd->store, target_of(request),
+                  cJSON_GetObjectItemCaseSensitive(request->params, "controls"),
+                  connection_caller(request->connection), request_reply,
+                  request);
 }
 
 static void verify(struct request *request)

@@ -231,6 +231,22 @@ void request_submit_forget(void *prepared)
     free(submit);
 }
 
+static void read_controls(struct submit *submit)
+{
+    struct controls *controls = &submit->submission->controls;
+    struct faults *faults = &submit->faults;
+    faults->context = "controls";
+    controls_init(controls);
+    controls_read(
+        cJSON_GetObjectItemCaseSensitive(submit->request->params, "controls"),
+        controls, faults);
+    if (controls->priority > 0 && !submit->submission->caller.is_operator)
+        faults_add(faults, "priority",
+                   "%lld is above 0, which only operators may choose",
+                   (long long)controls->priority);
+    faults->context = "";
+}
+
 void request_submit(struct request *request)
 {
     struct submit *submit = request->prepared;
@@ -239,5 +255,6 @@ void request_submit(struct request *request)
         return;
     }
     fill(submit->submission, request);
+    read_controls(submit);
     look(submit);
 }

@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "schema/control.h"
 #include "schema/error.h"
 #include "schema/job.h"
 #include "schema/settings.h"
@@ -126,6 +127,8 @@ struct dataset {
 struct submission {
     struct spec *spec;
     struct cJSON *spec_json; /* as submitted */
+    struct controls controls;
+    int64_t after_id; /* of controls.after, which the store finds; 0: none */
     char request_id[128];
     struct caller caller;
     int dataset_count;
@@ -141,8 +144,18 @@ void submission_free(struct submission *submission);
 /* The methods of protocol.md; `result` is theirs. */
 void store_submit(struct store *store, struct submission *submission,
                   store_reply *reply, void *user);
-void store_cancel(struct store *store, const char *target,
-                  const struct caller *caller, store_reply *reply, void *user);
+/* Orders to jobs: X(name), which are methods too. */
+#define ORDERS(X) X(hold) X(pause) X(release) X(cancel)
+#define ORDER_ENUM(name) ORDER_##name,
+enum order_name { ORDERS(ORDER_ENUM) ORDER_COUNT };
+void store_order(struct store *store, enum order_name order, const char *target,
+                 const struct caller *caller, store_reply *reply, void *user);
+/* Chooses controls anew; the object, of control.h's members, is copied. */
+void store_control(struct store *store, const char *target,
+                   const struct cJSON *controls, const struct caller *caller,
+                   store_reply *reply, void *user);
+/* How many jobs of one user run at once, 0: any number.  Before slots open. */
+void store_limit_users(struct store *store, int64_t max_running_per_user);
 /* Exempts a sweep's checkpoints from pruning, or (`undo`) no longer. */
 void store_keep(struct store *store, const char *target, bool undo,
                 const struct caller *caller, store_reply *reply, void *user);

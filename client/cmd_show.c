@@ -7,13 +7,6 @@
 #include "client/connection.h"
 #include "client/exits.h"
 #include "client/listing.h"
-#include "schema/control.h"
-
-#define CONTROL_CELL_INTEGER COLUMN_NUMBER
-#define CONTROL_CELL_TEXT COLUMN_TEXT
-#define CONTROL_CELL_BOOLEAN COLUMN_TEXT
-#define CONTROL_CELL(name, type, initial, least, most, words, help)            \
-    {#name, NULL, CONTROL_CELL_##type, true},
 
 static const struct column sweep_columns[] = {
     {"id", "sweep", COLUMN_NUMBER, true},
@@ -29,7 +22,6 @@ static const struct column sweep_columns[] = {
     {"submitted_at", "submitted", COLUMN_TIME, true},
     {"finished_at", "finished", COLUMN_TIME, true},
     {"is_kept", "kept", COLUMN_TEXT, true},
-    CONTROLS(CONTROL_CELL) /* */
 };
 
 static const struct column job_columns[] = {
@@ -127,8 +119,11 @@ static void show_job(struct output *output, const struct cJSON *answer)
 
 static void show_sweep(struct output *output, const struct cJSON *answer)
 {
-    output_object(output, member(answer, "sweep"), sweep_columns,
-                  COUNT(sweep_columns));
+    struct columns columns = {0};
+    columns_add(&columns, sweep_columns, COUNT(sweep_columns));
+    columns_add_controls(&columns, NULL);
+    output_object(output, member(answer, "sweep"), columns.column,
+                  columns.count);
     if (output->format != OUTPUT_TABLE)
         return;
     fprintf(output->file, "\n");

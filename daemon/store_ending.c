@@ -150,7 +150,9 @@ static bool end(struct store *store, int64_t attempt, int64_t job_id,
     if (ending->outcome == OUTCOME_diverged &&
         !remember_divergence(store, job.run, ending, error))
         return false;
-    if (counted[ending->outcome].noun && !count_crash(store, &job, error))
+    /* One that was paused or cancelled may end as it likes. */
+    if (counted[ending->outcome].noun && job.state == JOB_running &&
+        !count_crash(store, &job, error))
         return false;
     if (job.state == JOB_running && !end_job(store, &job, ending, error))
         return false;
@@ -281,6 +283,8 @@ bool store_recover(struct store *store, struct error *error)
         if (!end(store, attempt, job, &lost, error))
             return false;
     }
+    if (!store_after_recover(store, error))
+        return false;
     struct error text;
     error_set(&text, ERROR_NONE, "%d attempt%s had been cut short", count,
               count == 1 ? "" : "s");

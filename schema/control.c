@@ -46,6 +46,17 @@ void controls_init(struct controls *controls)
         setting_reset(&control_table[i], fields(controls));
 }
 
+bool controls_are_default(const struct controls *controls)
+{
+    struct controls defaults;
+    controls_init(&defaults);
+    for (int i = 0; i < CONTROL_COUNT; i++)
+        if (!setting_equal(&control_table[i], fields(controls),
+                           fields(&defaults)))
+            return false;
+    return true;
+}
+
 bool controls_read(const struct cJSON *object, struct controls *out,
                    struct faults *faults)
 {

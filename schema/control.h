@@ -54,6 +54,8 @@ const struct setting *control_find(const char *name);
 
 void controls_init(struct controls *controls); /* all defaults */
 
+bool controls_are_default(const struct controls *controls);
+
 /* Reads the members of `object` (NULL: none) over what `out` holds; false with
  * faults, whose context is the caller's.  Null is the same as left out. */
 bool controls_read(const struct cJSON *object, struct controls *out,

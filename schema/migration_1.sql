@@ -21,6 +21,20 @@ WITH state (name) AS (VALUES ('held'), ('queued'), ('running'), ('done'),
                              ('failed'), ('cancelled'))
 INSERT INTO job_count SELECT s.id, t.name, (SELECT count(*) FROM job j
     WHERE j.sweep_id = s.id AND j.state = t.name) FROM sweep s, state t;
+
+ALTER TABLE sweep ADD COLUMN after_id INTEGER;
+CREATE INDEX sweep_after ON sweep (after_id) WHERE after_id IS NOT NULL;
+
+CREATE TABLE owner (
+    uid  INTEGER PRIMARY KEY,
+    turn INTEGER NOT NULL
+) STRICT;
+
+ALTER TABLE job ADD COLUMN owner_uid INTEGER NOT NULL DEFAULT 0;
+UPDATE job SET owner_uid = (SELECT owner_uid FROM sweep WHERE id = sweep_id);
+DROP INDEX job_ready;
+CREATE INDEX job_ready ON job (priority DESC, owner_uid, sweep_id, id) WHERE is_ready = 1;
+
 ALTER TABLE job ADD COLUMN retry_at REAL;
 CREATE INDEX job_retry ON job (retry_at) WHERE retry_at IS NOT NULL;
 ALTER TABLE attempt ADD COLUMN stderr TEXT;

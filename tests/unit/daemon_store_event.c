@@ -160,7 +160,7 @@ static void a_large_sweep_is_retried(void **state)
            "{'name': 's', 'base': {" BASE "}, "
            "'axes': {'seed': {'from': 1, 'to': 3000}}}");
     struct answer answer = {0};
-    store_cancel(loop->store, "101..3000", &ann, on_answer, &answer);
+    store_order(loop->store, ORDER_cancel, "101..3000", &ann, on_answer, &answer);
     WAIT_FOR(loop, answer.is_here);
     answer_release(&answer);
     assert_null(retry(loop, "s", &bob, &error));

@@ -30,6 +30,7 @@ static const char *const kinds[] = {
 
 struct attempt {
     struct channel *channel;
+    struct device *device;
     struct task task;
     int64_t sequence; /* of the next message */
     bool is_stopping; /* told to stop, or to quit */
@@ -194,13 +195,10 @@ static void save(struct attempt *attempt)
     if (!is_unsaved(attempt))
         return;
     state->attempt = attempt->task.attempt;
-    const struct tensor *tensors = trainer_tensors(attempt->trainer, &count);
-    if (!tensors) {
-        warn(attempt, "no checkpoint: out of memory");
-        return;
-    }
-    if (!checkpoint_save(state, attempt->task.run_dir, tensors, count,
-                         &error)) {
+    const struct tensor *tensors =
+        trainer_tensors(attempt->trainer, &count, &error);
+    if (!tensors || !checkpoint_save(state, attempt->task.run_dir, tensors,
+                                     count, &error)) {
         error_prefix(&error, "no checkpoint");
         warn(attempt, error.text);
         return;
@@ -267,9 +265,10 @@ static bool resume(struct attempt *attempt, struct error *error)
         .user = attempt,
     };
     int count;
-    const struct tensor *tensors = trainer_tensors(attempt->trainer, &count);
+    const struct tensor *tensors =
+        trainer_tensors(attempt->trainer, &count, error);
     if (!tensors)
-        return error_set(error, ERROR_MEMORY, "out of memory to resume");
+        return error_prefix(error, "cannot resume");
     if (!checkpoint_find(&attempt->state, &search, tensors, count)) {
         attempt->state = (struct checkpoint){
             .progress = {.evaluated_step = -1},
@@ -307,7 +306,8 @@ static bool make_trainer(struct attempt *attempt, const struct dataset *dataset,
                          struct error *error)
 {
     attempt->trainer =
-        trainer_new(&attempt->task.settings, &dataset->data, error);
+        trainer_new(&attempt->task.settings, &dataset->data, attempt->device,
+                    error);
     if (!attempt->trainer)
         return false;
     attempt->to_step =
@@ -360,9 +360,9 @@ static void run(struct attempt *attempt, struct shelf *shelf)
 }
 
 bool attempt_run(struct channel *channel, struct shelf *shelf,
-                 const struct cJSON *start)
+                 struct device *device, const struct cJSON *start)
 {
-    struct attempt attempt = {.channel = channel};
+    struct attempt attempt = {.channel = channel, .device = device};
     struct error error;
     if (task_init(&attempt.task, start, &error))
         run(&attempt, shelf);

@@ -53,7 +53,7 @@ daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd hello \
 worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	lock npz rows safetensors selftest session task \
 	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \
-	engine/device engine/diagnostics engine/evaluator engine/feedback engine/initial \
+	engine/agreement engine/device engine/diagnostics engine/evaluator engine/feedback engine/initial \
 	engine/layout engine/network engine/order engine/regulariser engine/rule \
 	engine/rule_bp engine/rule_dfa engine/rule_fa engine/rule_gait \
 	engine/rule_gait_published engine/rule_itp engine/rule_tp \

@@ -305,9 +305,8 @@ static void go_on(struct attempt *attempt)
 static bool make_trainer(struct attempt *attempt, const struct dataset *dataset,
                          struct error *error)
 {
-    attempt->trainer =
-        trainer_new(&attempt->task.settings, &dataset->data, attempt->device,
-                    error);
+    attempt->trainer = trainer_new(&attempt->task.settings, &dataset->data,
+                                   attempt->device, error);
     if (!attempt->trainer)
         return false;
     attempt->to_step =

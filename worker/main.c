@@ -32,7 +32,8 @@ static const char help[] =
     "                    heard for so long (default 30)\n"
     "  --device DEVICE   cpu (the default), cuda (the first GPU), cuda:INDEX\n"
     "                    or cuda:UUID\n"
-    "  --plugin FILE     what GPUs are reached by (default gait-cuda.so beside\n"
+    "  --plugin FILE     what GPUs are reached by (default gait-cuda.so "
+    "beside\n"
     "                    this program)\n"
     "\n"
     "gaitd starts its workers itself.  The protocol is in protocol.md.\n";

@@ -80,8 +80,7 @@ static void faults_say_what_is_not_finite(void **state)
     assert_int_equal(faults(0.0f, 0.0f, INFINITY).flags[3] & FAULT_GRADIENT,
                      FAULT_GRADIENT);
     assert_int_equal(faults(INFINITY, 0.0f, 0.0f).flags[3], FAULT_PARAMETER);
-    assert_int_equal(faults(FLT_MAX, -FLT_MAX, 0.0f).flags[3],
-                     FAULT_PARAMETER);
+    assert_int_equal(faults(FLT_MAX, -FLT_MAX, 0.0f).flags[3], FAULT_PARAMETER);
 }
 
 static void an_update_is_the_published_one(void **state)
@@ -164,9 +163,9 @@ static void a_singular_matrix_gives_no_finite_error(void **state)
     struct factor factor = {
         {lend(backend, a, sizeof a), 2, 2, 2},
         lend(backend, pivots, sizeof pivots),
-        backend->allocate(
-            backend, backend->scratch_bytes(backend, FOR_FACTOR, 2) + 1,
-            &error),
+        backend->allocate(backend,
+                          backend->scratch_bytes(backend, FOR_FACTOR, 2) + 1,
+                          &error),
     };
     backend->factor(backend, far_a, &factor);
     backend->solve(backend, &factor, far_e);

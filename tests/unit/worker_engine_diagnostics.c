@@ -240,7 +240,8 @@ static struct trainer *new_trainer(const struct settings *settings)
         pixels[i] = (uint8_t)(stream_word(&stream) % 256);
     for (int i = 0; i < TRAIN; i++)
         labels[i] = (uint8_t)(stream_word(&stream) % CLASSES);
-    struct trainer *trainer = trainer_new(settings, &data, fixture_device(), &error);
+    struct trainer *trainer =
+        trainer_new(settings, &data, fixture_device(), &error);
     if (!trainer)
         fail_msg("trainer_new: %s", error.text);
     return trainer;

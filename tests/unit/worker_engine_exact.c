@@ -69,8 +69,8 @@ static void draw_clear_batch(struct big_network *network)
 static void load(struct model *model, const struct big_network *network)
 {
     struct backend *backend = model->backend;
-    struct source source = {network->pixels, network->labels, BIG_ROWS, BIG_WIDTH,
-                            255.0};
+    struct source source = {network->pixels, network->labels, BIG_ROWS,
+                            BIG_WIDTH, 255.0};
     for (int l = 0; l < network->depth; l++) {
         const struct layer *layer = &model->network.layers[l];
         backend->assign(backend, layer->weight.value, network->weights[l]);
@@ -145,8 +145,8 @@ static struct errors measure(const struct big_network *network,
         step_gradient(&model.step, l);
         double weight = off(&model, model.step.gradients[l].weight,
                             network->weight_gradient[l]);
-        double bias =
-            off(&model, model.step.gradients[l].bias, network->bias_gradient[l]);
+        double bias = off(&model, model.step.gradients[l].bias,
+                          network->bias_gradient[l]);
         errors.lowest = weight / unit;
         errors.most = fmax(errors.most, fmax(weight, bias) / unit);
         if (isnan(weight) || isnan(bias))

@@ -27,8 +27,7 @@ static void place(struct system *system, struct layout *layout)
     system->factor.values = layout_matrix(layout, n, n);
     system->factor.pivots = layout_bytes(layout, (size_t)n * sizeof(int));
     system->factor.scratch = layout_bytes(
-        layout,
-        system->backend->scratch_bytes(system->backend, FOR_FACTOR, n));
+        layout, system->backend->scratch_bytes(system->backend, FOR_FACTOR, n));
     system->u = layout_matrix(layout, ROWS, n);
     system->spare = layout_matrix(layout, ROWS, n);
     system->e = matrix_corner(layout_matrix(layout, ROWS, n + 5), ROWS, n);

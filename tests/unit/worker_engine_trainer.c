@@ -87,7 +87,8 @@ static struct trainer *new_trainer(const struct settings *settings,
                                    const struct data *data)
 {
     struct error error;
-    struct trainer *trainer = trainer_new(settings, data, fixture_device(), &error);
+    struct trainer *trainer =
+        trainer_new(settings, data, fixture_device(), &error);
     if (!trainer)
         fail_msg("trainer_new: %s", error.text);
     return trainer;

@@ -23,13 +23,13 @@ enum { DEVICE_TEXT_BYTES = 128 };
 
 /* What a device is.  Of the CPU, only the first two are known. */
 struct device_info {
-    char name[DEVICE_TEXT_BYTES];  /* cpu, or cuda:INDEX */
-    char class_text[DEVICE_TEXT_BYTES]; /* what decides rounding beside the job's
-                                    * precision and threads: library versions,
-                                    * core type or GPU */
-    char model[DEVICE_TEXT_BYTES]; /* the GPU's name */
-    char uuid[DEVICE_TEXT_BYTES];  /* GPU-... */
-    int capability;                /* 90 is sm_90 */
+    char name[DEVICE_TEXT_BYTES];       /* cpu, or cuda:INDEX */
+    char class_text[DEVICE_TEXT_BYTES]; /* what decides rounding beside the
+                                         * job's precision and threads: library
+                                         * versions, core type or GPU */
+    char model[DEVICE_TEXT_BYTES];      /* the GPU's name */
+    char uuid[DEVICE_TEXT_BYTES];       /* GPU-... */
+    int capability;                     /* 90 is sm_90 */
     int processors;
     int64_t memory_bytes;
     int driver, runtime; /* versions of CUDA: 13000 is 13.0 */

@@ -52,8 +52,7 @@ static bool make_mirror(struct snapshot *snapshot)
     const struct matrix *last = &snapshot->matrices[snapshot->count - 1];
     const struct tensor *end = &snapshot->tensors[snapshot->count - 1];
     const char *from = first->values;
-    snapshot->bytes =
-        (size_t)((const char *)last->values - from) + end->bytes;
+    snapshot->bytes = (size_t)((const char *)last->values - from) + end->bytes;
     snapshot->mirror = malloc(snapshot->bytes);
     for (int i = 0; snapshot->mirror && i < snapshot->count; i++) {
         const char *at = snapshot->matrices[i].values;

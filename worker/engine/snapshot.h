@@ -17,8 +17,8 @@ enum { TENSORS_MAX = LAYERS_MAX * 6 };
 
 struct snapshot {
     struct backend *backend; /* borrowed */
-    void *mirror; /* host copies, for backends that need them */
-    size_t bytes; /* of all, as they lie in the backend's memory */
+    void *mirror;            /* host copies, for backends that need them */
+    size_t bytes;            /* of all, as they lie in the backend's memory */
     int count;
     struct tensor tensors[TENSORS_MAX];
     struct matrix matrices[TENSORS_MAX]; /* what each tensor is of */

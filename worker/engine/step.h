@@ -30,12 +30,12 @@ struct step {
     enum diagonal orthogonal_form;
 
     /* Working memory, for one layer at a time. */
-    struct matrix delta;           /* B x n */
+    struct matrix delta;                   /* B x n */
     struct gradient gradients[LAYERS_MAX]; /* on the host all share memory */
-    struct matrix gram;            /* n x n, with a regulariser */
-    struct factor factor;          /* n x n, for rules that invert */
-    struct matrix moved[2];        /* B x n, for rules that invert */
-    struct faults *faults;         /* in the backend's memory */
+    struct matrix gram;                    /* n x n, with a regulariser */
+    struct factor factor;                  /* n x n, for rules that invert */
+    struct matrix moved[2];                /* B x n, for rules that invert */
+    struct faults *faults;                 /* in the backend's memory */
 
     struct matrix own[LAYERS_MAX]; /* the rule's: its file says what */
 };

@@ -162,8 +162,8 @@ static void place(struct trainer *trainer, struct layout *layout)
     if (trainer->settings.diagnostics)
         diagnostics_place(&trainer->diagnostics, layout);
     if (trainer->settings.shuffle)
-        trainer->order = layout_bytes(layout, (size_t)trainer->train_rows *
-                                                  sizeof(int32_t));
+        trainer->order =
+            layout_bytes(layout, (size_t)trainer->train_rows * sizeof(int32_t));
 }
 
 static bool allocate(struct trainer *trainer, struct error *error)
@@ -331,13 +331,13 @@ static bool score_all(struct running *running, struct part parts[PARTS],
 {
     static const char *const names[PARTS] = {"training", "validation", "test"};
     struct trainer *trainer = running->trainer;
-    parts[PART_TRAIN] = (struct part){.source = &trainer->train,
-                                      .rows = trainer->train_rows};
+    parts[PART_TRAIN] =
+        (struct part){.source = &trainer->train, .rows = trainer->train_rows};
     parts[PART_VALID] = (struct part){.source = &trainer->train,
                                       .first = trainer->valid_first,
                                       .rows = trainer->valid_rows};
-    parts[PART_TEST] = (struct part){.source = &trainer->test,
-                                     .rows = trainer->test_rows};
+    parts[PART_TEST] =
+        (struct part){.source = &trainer->test, .rows = trainer->test_rows};
     if (!evaluator_score(&trainer->evaluator, parts, PARTS, is_stopped,
                          running))
         return stop(trainer, error);
@@ -389,10 +389,9 @@ static const int32_t *order_of(struct trainer *trainer, int64_t epoch)
     if (trainer->order && trainer->order_epoch != epoch) {
         order_shuffle(trainer->settings.seed, epoch, trainer->shuffled,
                       (int32_t)trainer->train_rows);
-        trainer->backend->copy_in(trainer->backend, trainer->order,
-                                  trainer->shuffled,
-                                  (size_t)trainer->train_rows *
-                                      sizeof(int32_t));
+        trainer->backend->copy_in(
+            trainer->backend, trainer->order, trainer->shuffled,
+            (size_t)trainer->train_rows * sizeof(int32_t));
         trainer->order_epoch = epoch;
     }
     return trainer->order;

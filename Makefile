@@ -202,6 +202,8 @@ e2e: all
 		PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) -m pytest -p no:cacheprovider -q $(PYTEST) tests/e2e
 
+include tests/cuda/cuda.mk
+
 # The engine's benchmark is the engine and nothing else of the worker.
 bench_FILES = engine engine_peers engine_subject
 $(BUILD)/bench/engine: $(bench_FILES:%=$(BUILD)/bench/%.o) \

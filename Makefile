@@ -54,7 +54,7 @@ worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	lock npz rows safetensors selftest session task \
 	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \
 	engine/agreement engine/device engine/diagnostics engine/evaluator engine/feedback engine/initial \
-	engine/layout engine/network engine/order engine/regulariser engine/rule \
+	engine/layout engine/network engine/order engine/regulariser engine/row_set engine/rule \
 	engine/rule_bp engine/rule_dfa engine/rule_fa engine/rule_gait \
 	engine/rule_gait_published engine/rule_itp engine/rule_tp \
 	engine/snapshot engine/step engine/stream engine/trainer

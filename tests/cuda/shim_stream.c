@@ -73,6 +73,8 @@ static void perform(struct CUstream_st *stream, struct operation *operation)
         if (code != 0) {
             device_fail(stream->device, (cudaError_t)code);
         }
+    } else {
+        copy_drop(operation->context);
     }
     free(operation->context);
     free(operation);
@@ -280,14 +282,16 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle)
 {
     SHIM_ENTER(code, cudaErrorUnknown);
     struct CUstream_st *stream = stream_of(handle, __func__);
-    if (code != 0 || stream == NULL) {
-        return error_note(code != 0 ? (cudaError_t)code
-                                    : cudaErrorInvalidResourceHandle);
+    if (stream == NULL) {
+        return error_note(cudaErrorInvalidResourceHandle);
+    }
+    if (code != 0) { /* what an earlier operation has come to */
+        device_fail(stream->device, (cudaError_t)code);
     }
     if (shim_device_error(shim_device()) == cudaSuccess) {
         respect_default(stream);
-        stream_run(stream, stream->enqueued);
     }
+    stream_run(stream, stream->enqueued); /* or drops it: see perform */
     return error_note((cudaError_t)shim_device_error(stream->device));
 }
 

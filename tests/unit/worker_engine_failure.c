@@ -41,7 +41,7 @@ static bool is_clear(const struct error *error)
 {
     bool is_known = error->code == ERROR_IO || error->code == ERROR_MEMORY ||
                     error->code == ERROR_NOT_FOUND;
-    return is_known && (strstr(error->text, "the GPU failed in cu") ||
+    return is_known && (strstr(error->text, "the GPU failed in ") ||
                         strncmp(error->text, "no GPU: ", 8) == 0);
 }
 

@@ -103,12 +103,15 @@ static void *allocate(struct backend *backend, size_t bytes,
     return NULL;
 }
 
-/* Waits for what still uses it.  Not asked whether all is well: it is given
- * back in any case. */
+/* Waits for what still uses it, which cudaFree does not promise.  Not asked
+ * whether all is well: it is given back in any case. */
 static void release(struct backend *backend, void *memory)
 {
-    if (memory)
-        gpu_check(gpu_of(backend), "cudaFree", cudaFree(memory));
+    struct gpu *gpu = gpu_of(backend);
+    if (!memory)
+        return;
+    gpu_check(gpu, "cudaStreamSynchronize", cudaStreamSynchronize(gpu->stream));
+    gpu_check(gpu, "cudaFree", cudaFree(memory));
 }
 
 static void clear(struct backend *backend, void *memory, size_t bytes)

@@ -14,14 +14,15 @@
 #include <time.h>
 
 #include "worker/engine/backend.h"
+#include "worker/engine/cuda_memory.h"
 #include "worker/engine/device.h"
 #include "worker/engine/diagnostics.h"
 #include "worker/engine/evaluator.h"
 #include "worker/engine/network.h"
 #include "worker/engine/order.h"
+#include "worker/engine/row_set.h"
 #include "worker/engine/snapshot.h"
 #include "worker/engine/step.h"
-#include "worker/engine/vector.h"
 
 struct trainer {
     struct settings settings;
@@ -51,24 +52,6 @@ struct running {
 };
 
 /* --- making -------------------------------------------------------------- */
-
-static VECTORISED uint8_t largest_byte(const uint8_t *bytes, int64_t count)
-{
-    uint8_t largest = 0;
-    for (int64_t i = 0; i < count; i++)
-        largest = bytes[i] > largest ? bytes[i] : largest;
-    return largest;
-}
-
-static bool check_labels(const char *set, const struct row_set *rows,
-                         struct error *error)
-{
-    int largest = largest_byte(rows->labels, rows->rows);
-    return largest < CLASSES ||
-           error_set(error, ERROR_SPEC,
-                     "the %s set has a label %d, expected 0 to %d", set,
-                     largest, CLASSES - 1);
-}
 
 static struct source source_of(const struct row_set *set, int width,
                                double largest)
@@ -131,21 +114,18 @@ static bool check_widths(const int *widths, int depth, int pixels,
                      pixels, CLASSES);
 }
 
-static bool build_network(struct trainer *trainer, const struct data *data,
-                          struct device *device, struct error *error)
+static bool build_network(struct trainer *trainer, int width,
+                          struct error *error)
 {
     const struct settings *settings = &trainer->settings;
     const struct rule *rule = rule_choose(settings);
     int widths[LAYERS_MAX];
-    int depth = settings_widths(settings, data->width, widths);
-    if (!check_widths(widths, depth, data->width, error))
+    int depth = settings_widths(settings, width, widths);
+    if (!check_widths(widths, depth, width, error))
         return false;
     if (!rule)
         return error_set(error, ERROR_SPEC, "no learning rule \"%s\"",
                          settings->algorithm);
-    trainer->backend = device_backend(device, settings, error);
-    if (!trainer->backend)
-        return false;
     network_init(&trainer->network, trainer->backend, widths, depth,
                  (int)settings->batch_size, settings->linear);
     step_init(&trainer->step, &trainer->network, rule, settings);
@@ -189,8 +169,7 @@ static bool load_rows(struct trainer *trainer, const struct data *data,
                       struct error *error)
 {
     struct backend *backend = trainer->backend;
-    int largest = largest_byte(data->train.pixels,
-                               data->train.rows * (int64_t)data->width);
+    int largest = row_set_largest(&data->train, data->width);
     double scale = largest ? largest : 1.0;
     struct source train = source_of(&data->train, data->width, scale);
     struct source test = source_of(&data->test, data->width, scale);
@@ -212,9 +191,10 @@ struct trainer *trainer_new(const struct settings *settings,
     trainer->order_epoch = -1;
     choose_rows(trainer, data);
     if (check_rows(trainer, data, error) &&
-        check_labels("training", &data->train, error) &&
-        check_labels("test", &data->test, error) &&
-        build_network(trainer, data, device, error) &&
+        row_set_check(&data->train, "training", error) &&
+        row_set_check(&data->test, "test", error) &&
+        (trainer->backend = device_backend(device, settings, error)) &&
+        build_network(trainer, data->width, error) &&
         allocate(trainer, error) && load_rows(trainer, data, error) &&
         network_start(&trainer->network, settings->seed,
                       settings_is_orthogonal(settings), error) &&
@@ -238,6 +218,37 @@ void trainer_free(struct trainer *trainer)
         trainer->backend->close(trainer->backend);
     }
     free(trainer);
+}
+
+static size_t scratch_bytes(const struct backend *backend, enum purpose purpose,
+                            int n)
+{
+    return cuda_scratch_bytes(purpose, n, backend->element_bytes);
+}
+
+int64_t trainer_cuda_bytes(const struct settings *settings,
+                           const struct dataset_shape *shape)
+{
+    struct error error;
+    bool is_double = strcmp(settings->precision, "float64") == 0;
+    struct backend backend = {
+        .element_bytes = is_double ? sizeof(double) : sizeof(float),
+        .scratch_bytes = scratch_bytes,
+    };
+    struct layout layout = {.element_bytes = backend.element_bytes};
+    struct trainer *trainer = calloc(1, sizeof *trainer);
+    if (!trainer)
+        return -1;
+    trainer->settings = *settings;
+    trainer->backend = &backend;
+    trainer->train_rows = settings_train_rows(settings, shape);
+    bool is_built = build_network(trainer, shape->width, &error);
+    if (is_built)
+        place(trainer, &layout);
+    free(trainer);
+    size_t rows = cuda_rows_bytes(shape->train_rows, shape->width) +
+                  cuda_rows_bytes(shape->test_rows, shape->width);
+    return is_built ? (int64_t)(layout.bytes + rows + CUDA_OWN_BYTES) : -1;
 }
 
 /* --- running ------------------------------------------------------------- */
@@ -435,7 +446,8 @@ bool trainer_run(struct trainer *trainer, int64_t to_epoch,
 {
     struct running running = {trainer, hooks,
                               now() - trainer->progress.seconds};
-    bool is_done = run(&running, to_epoch, error);
+    bool is_done = run(&running, to_epoch, error) &&
+                   trainer->backend->check(trainer->backend, error);
     trainer->progress.seconds = now() - running.started_at;
     return is_done;
 }

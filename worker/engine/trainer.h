@@ -19,15 +19,9 @@
 #include "schema/diagnostic.h"
 #include "schema/error.h"
 #include "schema/settings.h"
+#include "worker/engine/row_set.h"
 
 struct device;
-
-/* Rows as bytes, borrowed for the life of the trainer. */
-struct row_set {
-    const uint8_t *pixels; /* rows x width */
-    const uint8_t *labels; /* rows */
-    int64_t rows;
-};
 
 /* The two halves of a data set.  The trainer itself applies train_rows,
  * valid_rows and test_rows. */
@@ -69,6 +63,13 @@ struct trainer *trainer_new(const struct settings *settings,
                             const struct data *data, struct device *device,
                             struct error *error);
 void trainer_free(struct trainer *trainer);
+
+/* What a trainer takes of a GPU's memory, to the byte, known without one: the
+ * sum of what trainer_new asks for.  The driver's context and the libraries'
+ * code, a few hundred megabytes a process, come on top.  -1: settings that
+ * settings_check refuses, or no memory to find out. */
+int64_t trainer_cuda_bytes(const struct settings *settings,
+                           const struct dataset_shape *shape);
 
 /* Trains on to the end of epoch `to_epoch`, evaluating on the way (before
  * training, within epochs by eval_every, at each epoch's end).  False:

@@ -2,7 +2,7 @@
 #
 #   make            the programs, in build/
 #   make demo       a sweep over learning rules on real data, in minutes
-#   make check      every test: make unit, make e2e
+#   make check      every test: make unit, make cuda-check, make e2e
 #   make deps       install what is missing, from Debian's packages
 #                   (FOR="build demo check lint" chooses what for)
 #   make lint       warnings, static analysis, include rules
@@ -186,6 +186,7 @@ check:
 	@PYTHON='$(PYTHON)' tests/deps build check
 	$(AGAIN) all $(UNIT_TESTS:%=$(BUILD)/tests/%)
 	+@$(MAKE) --no-print-directory unit
+	+@$(MAKE) --no-print-directory cuda-check
 	+@$(MAKE) --no-print-directory e2e
 
 # A sanitizer's finding ends the program that it is found in.
@@ -203,6 +204,16 @@ e2e: all
 		$(PYTHON) -m pytest -p no:cacheprovider -q $(PYTEST) tests/e2e
 
 include tests/cuda/cuda.mk
+
+# Where there is nvcc: the plugin on libraries that stand in for NVIDIA's, and
+# what its kernels take of a GPU against the table that is checked in.
+cuda_TESTS = backend diagnostics exact failure golden inverse memory rule rule_naive trainer
+.PHONY: cuda-engine cuda-resources
+cuda-check: $(if $(PLUGIN),cuda-engine cuda-resources)
+cuda-engine: all cuda-libraries $(cuda_TESTS:%=$(BUILD)/tests/worker_engine_%)
+	@BUILD='$(BUILD)' tests/cuda/engine
+cuda-resources: $(PLUGIN)
+	@$(PYTHON) tests/cuda/resources $(BUILD)/cuda/backend_cuda_kernels.o.log $(NVCC)
 
 # The engine's benchmark is the engine and nothing else of the worker.
 bench_FILES = engine engine_peers engine_subject
@@ -237,7 +248,7 @@ precision: $(BUILD)/tests/precision
 	@$<
 
 SOURCES = $(sort $(foreach f,$(FOLDERS),$(wildcard $(f)/*.[ch] $(f)/*/*.[ch] $(f)/*/*.inc)) \
-	$(wildcard tests/*/*.[ch]))
+	$(wildcard worker/engine/*.cu worker/engine/*.cuh) $(wildcard tests/*/*.[ch]))
 HEADERS = $(filter %.h,$(filter-out tests/%,$(SOURCES)))
 
 # Every part stamps what it has passed, so that a second run looks only at
@@ -246,6 +257,7 @@ lint: $(HEADERS:%=$(BUILD)/lint/%.alone) \
 	$(patsubst %.c,$(BUILD)/lint/%.tidy,$(filter-out tests/%,$(filter %.c,$(SOURCES))))
 	@tests/deps --show lint
 	@$(PYTHON) tests/lint/rules
+	+@$(if $(PLUGIN),$(MAKE) --no-print-directory cuda-resources)
 	@clang-format --dry-run -Werror $(SOURCES)
 	@echo 'lint: clean'
 

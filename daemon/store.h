@@ -28,9 +28,19 @@ struct cJSON;
 struct diagnostic;
 struct spec;
 
+enum { SLOTS_MAX = 1024 };
+enum { CHECKPOINTS_TOLD = 4 }; /* of a run, the newest */
+
+/* A checkpoint of a run, as its worker reported it. */
+struct saved_checkpoint {
+    int64_t step, attempt, bytes;
+    char file[64], hash[33];
+};
+
 /* A job for a slot: everything its `start` message needs. */
 struct dispatch {
     int slot;
+    uint64_t slots[SLOTS_MAX / 64]; /* a bit for each that it takes */
     int64_t attempt, job, sweep, run;
     char key[33];
     char dataset_digest[33];
@@ -38,8 +48,15 @@ struct dispatch {
     int64_t nb_epochs; /* to train to */
     int64_t steps_per_epoch;
     int64_t step; /* of the run's last committed row, -1 for none */
+    int checkpoint_count;
+    struct saved_checkpoint checkpoints[CHECKPOINTS_TOLD];
     struct settings settings;
 };
+
+static inline bool dispatch_takes(const struct dispatch *dispatch, int slot)
+{
+    return dispatch->slots[slot / 64] >> (slot % 64) & 1;
+}
 
 /* A job changed its state (also queued, when it is made). */
 struct job_change {
@@ -64,12 +81,18 @@ struct store_hooks {
     void (*on_stop)(void *user, int64_t attempt);
     /* A row did not fit what is stored; end the attempt with this outcome. */
     void (*on_refused)(void *user, int64_t attempt, const struct error *error);
+    /* A job waits after a crash: have store_retry called in so many seconds. */
+    void (*on_wait)(void *user, int64_t job, double seconds);
     /* Nothing can be stored at present (disk full, database locked), and why;
      * NULL: it can again.  Once each. */
     void (*on_stuck)(void *user, const struct error *error);
     void (*on_fatal)(void *user, const struct error *error);
     /* On the store's thread: have store_deliver called soon. */
     void (*wake)(void *user);
+    /* On the store's thread: run_dir has grown by a checkpoint, of a
+     * verification (`is_hidden`) or not; bytes -1: one found no room.  May be
+     * NULL. */
+    void (*on_saved)(void *user, int64_t bytes, bool is_hidden);
 };
 
 struct store;
@@ -119,6 +142,16 @@ void store_submit(struct store *store, struct submission *submission,
                   store_reply *reply, void *user);
 void store_cancel(struct store *store, const char *target,
                   const struct caller *caller, store_reply *reply, void *user);
+/* Exempts a sweep's checkpoints from pruning, or (`undo`) no longer. */
+void store_keep(struct store *store, const char *target, bool undo,
+                const struct caller *caller, store_reply *reply, void *user);
+/* Removes a sweep and what no other one uses. */
+void store_delete(struct store *store, const char *target,
+                  const char *request_id, const struct caller *caller,
+                  store_reply *reply, void *user);
+/* Goes on with deletions that a crash has cut short; `result` is
+ * {"deletions": n}. */
+void store_delete_rest(struct store *store, store_reply *reply, void *user);
 /* Trains what the target's jobs have once more, hidden, and compares. */
 void store_verify(struct store *store, const char *target,
                   const char *request_id, const struct caller *caller,
@@ -133,6 +166,16 @@ void store_watch(struct store *store, const char *target,
  * more than one thread takes as many slots; `slot` is the lowest of them. */
 void store_slot_open(struct store *store, int slot, const char *device,
                      const char *device_class);
+/* It is out of service until it is opened again: an event says why. */
+void store_slot_close(struct store *store, int slot, const char *reason);
+
+/* How long a job waits after its first crash in a row, and five times as long
+ * after the next; on_wait is called for those that wait already.  Once, at the
+ * beginning; without it, it is a second. */
+void store_set_retry(struct store *store, double seconds);
+/* The wait of on_wait is over. */
+void store_retry(struct store *store, int64_t job);
+
 /* No more dispatches (shutdown).  Replied with {"running": n}. */
 void store_drain(struct store *store, store_reply *reply, void *user);
 
@@ -148,15 +191,34 @@ struct history_row {
 void store_attempt_started(struct store *store, int64_t attempt, pid_t pid);
 void store_row(struct store *store, int64_t attempt,
                const struct history_row *row);
-void store_checkpoint(struct store *store, int64_t attempt, int64_t step,
-                      const char *file, int64_t bytes, const char *hash);
 
-/* Outcomes: X(name).  stopped and lost (gaitd's doing, or nobody's) requeue;
- * crashed requeues until three in a row without a new checkpoint; the rest
- * fail the job.  done without its committed row is a failure. */
+/* A checkpoint is there, and those named in the array `removed` (copied) have
+ * gone; one was damaged and set aside; one could not be written. */
+void store_checkpoint(struct store *store, int64_t attempt,
+                      const struct saved_checkpoint *saved,
+                      const struct cJSON *removed);
+void store_checkpoint_damaged(struct store *store, int64_t attempt,
+                              const char *file, const char *text);
+void store_checkpoint_missed(struct store *store, int64_t attempt,
+                             const char *text);
+/* From any thread: files that were found, and rows whose file has gone. */
+void store_checkpoint_adopt(struct store *store, int64_t run,
+                            const struct saved_checkpoint *found);
+void store_checkpoint_forget(struct store *store, int64_t run,
+                             const char *file);
+
+/* What the worker said on stderr in it; before or after its end. */
+void store_attempt_stderr(struct store *store, int64_t attempt,
+                          const char *text);
+
+/* Outcomes: X(name).  stopped and lost (gaitd's doing, or nobody's: its
+ * worker could not start, or answered nothing) requeue at once; crashed and
+ * stalled requeue after a wait, until three in a row without a new checkpoint;
+ * the rest fail the job.  done without its committed row is a failure. */
 #define OUTCOMES(X)                                                            \
     X(done)                                                                    \
-    X(stopped) X(lost) X(crashed) X(diverged) X(failed) X(nondeterministic)
+    X(stopped)                                                                 \
+    X(lost) X(crashed) X(stalled) X(diverged) X(failed) X(nondeterministic)
 #define OUTCOME_ENUM(name) OUTCOME_##name,
 enum outcome { OUTCOMES(OUTCOME_ENUM) OUTCOME_COUNT };
 

@@ -106,6 +106,7 @@ static bool update_state(struct store *store, const struct stored_job *job,
 {
     struct statement *s = db_sql(
         store->db, "UPDATE job SET state = ?, is_ready = 0, reason = ?, "
+                   "retry_at = NULL, "
                    "started_at = CASE WHEN ? THEN ifnull(started_at, ?) "
                    "ELSE started_at END, finished_at = CASE WHEN ? THEN ? END "
                    "WHERE id = ?");
@@ -259,6 +260,18 @@ bool store_run_release(struct store *store, int64_t run, struct error *error)
         store->db, "UPDATE job SET is_ready = 1 WHERE id = (SELECT min(id) "
                    "FROM job WHERE run_id = ? AND state = 'queued' "
                    "AND reason IS NULL)");
+    bind_integer(s, run);
+    return statement_run(s, error);
+}
+
+bool store_run_mend(struct store *store, int64_t run, struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db,
+               "UPDATE run SET (step, state_hash, epochs_done) = (SELECT step, "
+               "state_hash, epoch FROM history WHERE run_id = run.id "
+               "ORDER BY step DESC LIMIT 1) WHERE id = ? AND step IS NOT "
+               "(SELECT max(step) FROM history WHERE run_id = run.id)");
     bind_integer(s, run);
     return statement_run(s, error);
 }

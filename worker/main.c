@@ -35,6 +35,8 @@ static const char help[] =
     "  --plugin FILE     what GPUs are reached by (default gait-cuda.so "
     "beside\n"
     "                    this program)\n"
+    "  --grace SECONDS   when serving: a save that takes longer is given up\n"
+    "                    (default 30)\n"
     "\n"
     "gaitd starts its workers itself.  The protocol is in protocol.md.\n";
 
@@ -43,7 +45,7 @@ struct options {
     const char *device;
     char plugin[PATH_MAX];
     const char *dataset, *cache;
-    int lease_ms;
+    int lease_ms, grace_ms;
 };
 
 static int print(cJSON *message)
@@ -120,7 +122,8 @@ static int serve_on(const struct options *options, struct device *device)
     if (isatty(STDIN_FILENO))
         return usage("gaitd speaks on its stdin; this is a terminal");
     struct channel *channel =
-        channel_open(STDIN_FILENO, STDOUT_FILENO, options->lease_ms, &error);
+        channel_open(STDIN_FILENO, STDOUT_FILENO, options->lease_ms,
+                     options->grace_ms, &error);
     if (!channel) {
         fprintf(stderr, "gait-worker: %s\n", error.text);
         return EXIT_FAILURE;
@@ -171,13 +174,13 @@ static void find_plugin(char path[PATH_MAX])
     snprintf(name, PATH_MAX - (size_t)(name - path), "gait-cuda.so");
 }
 
-static bool read_lease(const char *text, int *lease_ms)
+static bool read_seconds(const char *text, int *ms)
 {
     char *end;
     double seconds = strtod(text, &end);
     if (end == text || *end || !(seconds >= 0.001 && seconds <= 1e6))
         return false;
-    *lease_ms = (int)(seconds * 1000);
+    *ms = (int)(seconds * 1000);
     return true;
 }
 
@@ -189,14 +192,17 @@ static bool read_options(int argc, char **argv, struct options *options)
         {"cache", required_argument, NULL, 'c'},
         {"lease", required_argument, NULL, 'l'},
         {"device", required_argument, NULL, 'd'},
-        {"plugin", required_argument, NULL, 'g'},
+        {"plugin", required_argument, NULL, 'P'},
         {"selftest-gpu", no_argument, NULL, 's'},
+        {"grace", required_argument, NULL, 'g'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
     int code;
-    *options = (struct options){.lease_ms = CHANNEL_LEASE_MS};
+    bool is_good = true;
+    *options = (struct options){.lease_ms = CHANNEL_LEASE_MS,
+                                .grace_ms = CHANNEL_GRACE_MS};
     find_plugin(options->plugin);
     while ((code = getopt_long(argc, argv, "", table, NULL)) != -1) {
         if (code == 'i')
@@ -209,18 +215,22 @@ static bool read_options(int argc, char **argv, struct options *options)
             options->mode = SELFTEST;
         else if (code == 'd')
             options->device = optarg;
-        else if (code == 'g')
+        else if (code == 'P')
             snprintf(options->plugin, sizeof options->plugin, "%s", optarg);
         else if (code == 'c')
             options->cache = optarg;
         else if (code == 'p')
             options->mode = PREPARE, options->dataset = optarg;
-        else if (code != 'l' || !read_lease(optarg, &options->lease_ms))
-            return false;
+        else if (code == 'l')
+            is_good &= read_seconds(optarg, &options->lease_ms);
+        else if (code == 'g')
+            is_good &= read_seconds(optarg, &options->grace_ms);
+        else
+            is_good = false;
     }
     if (!options->device)
         options->device = options->mode == SELFTEST ? "cuda" : "cpu";
-    return true;
+    return is_good;
 }
 
 int main(int argc, char **argv)

@@ -31,7 +31,7 @@ static bool train(struct device *device, struct error *error)
     if (is_done) {
         trainer_progress(trainer, &progress);
         trainer_restore(trainer, &progress);
-        is_done = trainer_run(trainer, 1, &hooks, error);
+        is_done = trainer_tensors(trainer, &count, error); /* waits */
     }
     trainer_free(trainer);
     return is_done;

@@ -91,4 +91,16 @@ $(SHIM_LIB)/libgpusim_%.so:
 	$(if $(Q),@echo '  LINK  $@')
 	$(Q)$(CXX) -shared -Wl,--no-undefined -o $@ $^ -ldl -lubsan
 
+# The tests of all this: a program of known defects.
+$(SHIM)/defects: tests/cuda/defects.cu tests/cuda/defects.cuh $(SHIM)/flags
+	$(if $(Q),@echo '  NVCC  $<')
+	$(Q)$(NVCC) -std=c++17 -O1 -arch=sm_75 -cudart=shared -I. -o $@ $< -lcublas -lcusolver
+cuda-check: $(if $(filter 1,$(CUDA)),$(SHIM)/defects cuda-libraries)
+ifeq ($(CUDA),1)
+	@GAITD_BUILD='$(abspath $(BUILD))' PYTHONDONTWRITEBYTECODE=1 \
+		$(PYTHON) -m pytest -p no:cacheprovider -q $(PYTEST) tests/cuda
+else
+	@echo 'no CUDA compiler (nvcc): the tests in tests/cuda are left out'
+endif
+
 -include $(wildcard $(SHIM)/*.d)

@@ -191,8 +191,7 @@ static cusolverStatus_t start(cusolverDnHandle_t handle, const char *function,
         }
     }
     struct queued *queued = malloc(sizeof *queued);
-    if (queued == NULL ||
-        !shim_check_overlap(function, operands, count)) {
+    if (queued == NULL || !shim_check_overlap(function, operands, count)) {
         free(queued);
         return CUSOLVER_STATUS_INVALID_VALUE;
     }

@@ -35,9 +35,8 @@ static struct arena *arena_of(int device)
 {
     struct arena *arena = &arenas[device == PINNED];
     if (arena->base == NULL) {
-        arena->base =
-            mmap(NULL, ARENA_BYTES, PROT_NONE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        arena->base = mmap(NULL, ARENA_BYTES, PROT_NONE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (arena->base == MAP_FAILED) {
             fail("address space");
         }
@@ -127,8 +126,8 @@ void memory_free(struct allocation *allocation)
 
 struct allocation *memory_find(const void *address)
 {
-    const struct arena *arena = is_in(&arenas[0], address) ? &arenas[0]
-                                                           : &arenas[1];
+    const struct arena *arena =
+        is_in(&arenas[0], address) ? &arenas[0] : &arenas[1];
     if (!is_in(arena, address)) {
         return NULL;
     }
@@ -229,13 +228,13 @@ bool shim_check(const char *function, int device,
     char what[256];
     memory_describe(operand->address, what, sizeof what);
     if (it == NULL || it->device == PINNED) {
-        shim_defect("%s: %s = %p is not device memory", function,
-                    operand->name, operand->address);
+        shim_defect("%s: %s = %p is not device memory", function, operand->name,
+                    operand->address);
         return false;
     }
     size_t offset = (size_t)((const char *)operand->address - it->address);
-    if (it->residence != LIVE || it->device != device ||
-        offset > it->bytes || operand->bytes > it->bytes - offset) {
+    if (it->residence != LIVE || it->device != device || offset > it->bytes ||
+        operand->bytes > it->bytes - offset) {
         shim_defect("%s on device %d: %s needs %zu bytes at %s of device %d",
                     function, device, operand->name, operand->bytes, what,
                     it->device);
@@ -252,8 +251,8 @@ bool shim_check_overlap(const char *function,
             const char *a = operands[i].address, *b = operands[k].address;
             if (i != k && operands[i].is_written && operands[i].bytes != 0 &&
                 a < b + operands[k].bytes && b < a + operands[i].bytes) {
-                shim_defect("%s: %s and %s overlap", function,
-                            operands[i].name, operands[k].name);
+                shim_defect("%s: %s and %s overlap", function, operands[i].name,
+                            operands[k].name);
                 return false;
             }
         }

@@ -272,8 +272,9 @@ cudaError_t cudaStreamDestroy(cudaStream_t handle)
         return error_note(cudaErrorInvalidResourceHandle);
     }
     stream->is_live = false;
-    return error_note(code != 0 ? (cudaError_t)code
-                                : (cudaError_t)shim_device_error(stream->device));
+    return error_note(code != 0
+                          ? (cudaError_t)code
+                          : (cudaError_t)shim_device_error(stream->device));
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t handle)

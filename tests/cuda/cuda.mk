@@ -89,7 +89,8 @@ $(foreach k,$(SIMULATED),$(eval $(call simulated,$(k))))
 $(SHIM_LIB)/libgpusim_%.so:
 	@mkdir -p $(@D)
 	$(if $(Q),@echo '  LINK  $@')
-	$(Q)$(CXX) -shared -Wl,--no-undefined -o $@ $^ -ldl -lubsan
+	$(Q)$(CXX) -shared -Wl,--no-undefined \
+		$(filter --coverage,$(KERNEL_SANITIZERS)) -o $@ $^ -ldl -lubsan
 
 # The tests of all this: a program of known defects.
 $(SHIM)/defects: tests/cuda/defects.cu tests/cuda/defects.cuh $(SHIM)/flags

@@ -42,13 +42,13 @@ schema_FILES = error memory utf8 syntax json inbox message nearest faults \
 	widths setting settings axis spec key job paths diagnostic work
 daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd hello \
 	hub listener lock log loop_stat notice notify option peer process request \
-	query query_counts query_explain query_groups query_history query_list \
-	query_results query_show query_sweeps query_verification reader repeat \
-	request_submit server store store_attempt store_diagnostic store_dispatch \
-	store_ending store_job store_submit store_target store_verify submission \
+	pulse query query_counts query_explain query_groups query_history query_list \
+	query_results query_show query_sweeps query_verification reader repeat retries \
+	request_submit server slot store store_attempt store_diagnostic store_dispatch \
+	store_ending store_job store_retry store_submit store_target store_verify submission \
 	tables tail target wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import \
-	lock npz rows safetensors session task \
+	lock npz pace rows safetensors session task \
 	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \
 	engine/diagnostics engine/evaluator engine/feedback engine/initial \
 	engine/layout engine/network engine/order engine/regulariser engine/rule \
@@ -100,6 +100,11 @@ $(BUILD)/$(1)/%.o: $(1)/%.c $(BUILD)/flags
 	$$(Q)$$(COMPILE) $$($(1)_CFLAGS) -c -o $$@ $$<
 endef
 $(foreach f,$(FOLDERS),$(eval $(call folder_rule,$(f))))
+
+# The engine knows one thread (but for OpenBLAS's own); watched by the thread
+# sanitizer its loops would take most of the tests' time.
+$(BUILD)/worker/engine/%.o: SANITIZERS := $(if \
+	$(filter thread,$(SANITIZE)),,$(SANITIZERS))
 
 # The tables, and how older ones become them, as C strings.
 $(BUILD)/%_sql.h: schema/%.sql
@@ -155,7 +160,8 @@ check:
 	+@$(MAKE) --no-print-directory cuda-check
 
 # A sanitizer's finding ends the program that it is found in.
-SANITIZER_OPTIONS = UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+SANITIZER_OPTIONS = UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	TSAN_OPTIONS=halt_on_error=1:suppressions='$(CURDIR)/tests/thread.supp'
 
 unit: $(UNIT_TESTS:%=$(BUILD)/tests/%)
 	@failed=; for t in $^; do \

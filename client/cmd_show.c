@@ -1,6 +1,7 @@
 /* cmd_show.c: everything about one sweep or one job. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "client/command.h"
 #include "client/connection.h"
@@ -66,6 +67,24 @@ static const struct column attempt_columns[] = {
     {"message", NULL, COLUMN_TEXT, true},
 };
 
+/* Below the table of attempts, line by line. */
+static void show_stderr(struct output *output, const struct cJSON *attempts)
+{
+    const struct cJSON *attempt;
+    cJSON_ArrayForEach(attempt, attempts)
+    {
+        const char *text = json_text_or(attempt, "stderr", NULL);
+        if (!text)
+            continue;
+        fprintf(output->file, "\nlast words of the worker of attempt %lld:\n",
+                (long long)json_integer_or(attempt, "number", 0));
+        for (const char *end; *text; text = end + (*end == '\n')) {
+            end = text + strcspn(text, "\n");
+            fprintf(output->file, "  %.*s\n", (int)(end - text), text);
+        }
+    }
+}
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 
 static const struct cJSON *member(const struct cJSON *object, const char *name)
@@ -94,6 +113,7 @@ static void show_job(struct output *output, const struct cJSON *answer)
     output_begin(output, attempt_columns, COUNT(attempt_columns));
     output_rows(output, attempts);
     output_end(output);
+    show_stderr(output, attempts);
 }
 
 static void show_sweep(struct output *output, const struct cJSON *answer)

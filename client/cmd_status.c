@@ -31,6 +31,7 @@ static const struct column slot_columns[] = {
     {"step", NULL, COLUMN_NUMBER, true},
     {"steps", "of", COLUMN_NUMBER, true},
     {"steps_per_second", "steps/s", COLUMN_NUMBER, true},
+    {"trouble", NULL, COLUMN_TEXT, false},
 };
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
@@ -57,6 +58,19 @@ static void show_slots(struct output *output, const struct cJSON *status)
     output_end(output);
 }
 
+/* Below the table, which such texts would make too wide. */
+static void show_trouble(struct output *output, const struct cJSON *status)
+{
+    const struct cJSON *slot;
+    cJSON_ArrayForEach(slot, cJSON_GetObjectItemCaseSensitive(status, "slots"))
+    {
+        const char *trouble = json_text_or(slot, "trouble", NULL);
+        if (trouble)
+            fprintf(output->file, "slot %lld is %s\n",
+                    (long long)json_integer_or(slot, "slot", 0), trouble);
+    }
+}
+
 static void show_table(struct output *output, const struct cJSON *status)
 {
     char text[256];
@@ -71,6 +85,7 @@ static void show_table(struct output *output, const struct cJSON *status)
     cJSON_Delete(shown);
     fputc('\n', output->file);
     show_slots(output, status);
+    show_trouble(output, status);
 }
 
 static int run(struct client *client, struct error *error)

@@ -52,7 +52,11 @@ struct cJSON;
     X(stop_grace_s,     REAL,  "30",     0.1,   1e6,   "",                                         \
       "seconds a worker that was told to stop has for its checkpoint before it is killed")         \
     X(lease_s,          REAL,  "30",     0.5,   1e6,   "",                                         \
-      "seconds without a word from gaitd after which a worker saves and quits; it pings three times as often") \
+      "seconds without a word from gaitd after which a worker saves and quits; it pings three times as often, and kills one that answers nothing for twice as long") \
+    X(stall_s,          REAL,  "60",     0.1,   1e6,   "",                                         \
+      "seconds without a batch or evaluation chunk, or ten times what one takes, after which a worker is killed") \
+    X(retry_s,          REAL,  "1",      0,     300,   "",                                         \
+      "seconds a job waits after its worker crashed or stalled; five times as long after the next time") \
     X(query_threads,    COUNT, "2",      1,     64,    "",                                         \
       "threads that answer questions")                                                             \
     X(query_deadline_s, REAL,  "10",     0.01,  3600,  "",                                         \

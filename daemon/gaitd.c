@@ -22,6 +22,7 @@
 #include "daemon/notify.h"
 #include "daemon/reader.h"
 #include "daemon/request.h"
+#include "daemon/retries.h"
 #include "daemon/server.h"
 #include "schema/memory.h"
 
@@ -80,6 +81,11 @@ static void on_refused(void *user, int64_t attempt, const struct error *error)
     log_write(&gaitd->log, LOG_error, "attempt %lld is refused: %s",
               (long long)attempt, error->text);
     fleet_refused(gaitd->fleet, attempt, error);
+}
+
+static void on_wait(void *user, int64_t job, double seconds)
+{
+    retries_add(((struct gaitd *)user)->retries, job, seconds);
 }
 
 static void on_stuck(void *user, const struct error *error)
@@ -265,6 +271,7 @@ static bool open_database(struct gaitd *gaitd, struct error *error)
         .on_closed = on_closed,
         .on_stop = on_stop,
         .on_refused = on_refused,
+        .on_wait = on_wait,
         .on_stuck = on_stuck,
         .on_fatal = on_fatal,
         .wake = wake_store,
@@ -308,6 +315,8 @@ static void open_fleet(struct gaitd *gaitd)
     gaitd->datasets = datasets_new(&gaitd->loop->uv, &gaitd->log, gaitd->config,
                                    gaitd->worker);
     gaitd->fleet = fleet_new(&setup);
+    gaitd->retries = retries_new(&gaitd->loop->uv, gaitd->store);
+    store_set_retry(gaitd->store, gaitd->config->retry_s);
 }
 
 static bool open_socket(struct gaitd *gaitd, struct error *error)
@@ -373,6 +382,7 @@ static void close_all(struct gaitd *gaitd)
         server_stop(gaitd->server);
     listener_close(&loop->listener);
     fleet_free(gaitd->fleet);
+    retries_free(gaitd->retries);
     close_handles(loop);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     int result = uv_loop_close(&loop->uv);

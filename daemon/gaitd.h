@@ -26,6 +26,7 @@ struct gaitd {
     struct reader *reader;
     struct datasets *datasets;
     struct fleet *fleet;
+    struct retries *retries;
     struct hub *hub;
     struct server *server;
     double started_at; /* seconds since 1970 */

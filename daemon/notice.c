@@ -20,6 +20,10 @@ struct notice {
         struct {
             int64_t attempt, step;
         };
+        struct {
+            int64_t waiting; /* job */
+            double seconds;
+        };
         struct job_change change; /* its texts follow in `text` */
         struct dispatch *dispatch;
         struct reply *reply;
@@ -151,6 +155,20 @@ void notice_dispatch(struct notices *notices, const struct dispatch *dispatch)
     notice->dispatch = xmalloc(sizeof *dispatch);
     *notice->dispatch = *dispatch;
     notice->release = release_dispatch;
+}
+
+/* Waits. */
+
+static void deliver_wait(struct notice *notice, const struct store_hooks *hooks)
+{
+    hooks->on_wait(hooks->user, notice->waiting, notice->seconds);
+}
+
+void notice_wait(struct notices *notices, int64_t job, double seconds)
+{
+    struct notice *notice = add(notices, 0, deliver_wait);
+    notice->waiting = job;
+    notice->seconds = seconds;
 }
 
 /* Changes. */

@@ -45,6 +45,7 @@ struct operations {
 
 struct slot {
     bool is_open;
+    bool is_out; /* of service */
     char device[64];
     char device_class[128]; /* without threads */
     int64_t attempt;        /* 0: free */
@@ -73,6 +74,7 @@ struct store {
     struct operations unfinished; /* to be gone on with */
     struct notices said;          /* in this transaction */
     double now;                   /* of this transaction, as stored */
+    double retry_s;               /* store_set_retry */
     int slot_count;
     struct slot *slots; /* by number */
     int64_t *attempts;  /* of the slots, before this transaction */
@@ -127,6 +129,16 @@ bool store_diagnostics_add(struct store *store, int64_t run,
 bool store_diagnostics_compare(struct store *store, int64_t run,
                                const struct history_row *row, bool *is_equal,
                                struct error *error);
+
+enum {
+    CRASHES_MAX = 3, /* in a row, without a new checkpoint: the job fails */
+    RETRY_S_MAX = 300,
+};
+
+/* Lets a queued job wait, after `crashes` in a row of which `what` is the
+ * last. */
+bool store_job_wait(struct store *store, const struct stored_job *job,
+                    const char *what, struct error *error);
 
 /* Attempts that nobody ended: gaitd was killed. */
 bool store_recover(struct store *store, struct error *error);

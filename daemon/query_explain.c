@@ -1,9 +1,11 @@
 /* Why a job is where it is, in one sentence.
  *
  * What slots there are is known to the loop only: request.c adds it to the
- * question as `device_class` (without threads) and `slots`.
+ * question as `device_class` (without threads), `slots`, `now`, and `trouble`
+ * when all of them are out of service.
  */
 #include <cjson/cJSON.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,14 +20,17 @@ struct subject {
     enum job_state state;
     bool is_ready;
     double started_at, finished_at;
+    double wait_s;          /* after a crash, from now on; 0: not for that */
     char device_class[160]; /* of its run; "": not begun */
     char reason[1000];
+    char said[1000]; /* the last line on stderr of its last attempt */
 };
 
 /* What this gaitd has. */
 struct offer {
     int64_t slots;
     char device_class[160]; /* with the job's threads */
+    const char *trouble;    /* why none of the slots is in service; or NULL */
 };
 
 static bool read_subject(const struct question *question, int64_t id,
@@ -34,7 +39,8 @@ static bool read_subject(const struct question *question, int64_t id,
     struct statement *s = db_sql(
         question->db,
         "SELECT j.run_id, j.priority, j.threads, j.attempts, j.state, "
-        "j.is_ready, j.started_at, j.finished_at, r.device_class, j.reason "
+        "j.is_ready, j.started_at, j.finished_at, r.device_class, j.reason, "
+        "ifnull(j.retry_at, 0) "
         "FROM job j JOIN run r ON r.id = j.run_id WHERE j.id = ?");
     bind_integer(s, id);
     while (statement_next(s)) {
@@ -49,7 +55,26 @@ static bool read_subject(const struct question *question, int64_t id,
         job->finished_at = column_real(s, 7);
         column_copy(s, 8, job->device_class, sizeof job->device_class);
         column_copy(s, 9, job->reason, sizeof job->reason);
+        job->wait_s =
+            column_real(s, 10) - json_real_or(question->params, "now", 0);
     }
+    return statement_finish(s, error);
+}
+
+/* The last line only: `show` has them all. */
+static bool read_said(const struct question *question, struct subject *job,
+                      struct error *error)
+{
+    char text[5000] = "";
+    struct statement *s =
+        db_sql(question->db, "SELECT stderr FROM attempt WHERE job_id = ? "
+                             "ORDER BY id DESC LIMIT 1");
+    bind_integer(s, job->id);
+    while (statement_next(s))
+        column_copy(s, 0, text, sizeof text);
+    const char *newline = strrchr(text, '\n');
+    snprintf(job->said, sizeof job->said, "%.900s",
+             newline ? newline + 1 : text);
     return statement_finish(s, error);
 }
 
@@ -99,6 +124,16 @@ static bool count_ahead(const struct question *question,
     return statement_finish(s, error);
 }
 
+/* "waits 5 s after a crash (2 of 3)" says how long in all; what is left of it
+ * is what one wants to know (never more, whatever the clock says). */
+static char *explain_wait(const struct subject *job)
+{
+    const char *rest = strstr(job->reason, " after ");
+    double all = strtod(job->reason + strcspn(job->reason, " "), NULL);
+    return xprintf("job %lld is queued: waits %.0f s%s", (long long)job->id,
+                   ceil(fmin(job->wait_s, all)), rest ? rest : "");
+}
+
 static char *explain_twin(const struct question *question,
                           const struct subject *job, struct error *error)
 {
@@ -143,6 +178,12 @@ static char *explain_queued(const struct question *question,
         return xprintf("job %lld waits for %lld slots at once, and there %s "
                        "%lld",
                        id, threads, slots == 1 ? "is" : "are", slots);
+    if (job->wait_s > 0)
+        return explain_wait(job);
+    if (job->is_ready && offer->trouble)
+        return xprintf("job %lld is queued: all slots are out of service; "
+                       "slot 0 is %s",
+                       id, offer->trouble);
     return job->is_ready ? explain_ready(question, job, error)
                          : explain_twin(question, job, error);
 }
@@ -168,8 +209,10 @@ static char *explain(const struct question *question, const struct subject *job,
         return xprintf("job %lld was done at %s", id,
                        print_time(job->finished_at, at));
     case JOB_failed:
-        return xprintf("job %lld failed at %s%s%s", id,
-                       print_time(job->finished_at, at), between, reason);
+        return xprintf("job %lld failed at %s%s%s%s%s", id,
+                       print_time(job->finished_at, at), between, reason,
+                       job->said[0] ? "; its worker's last words: " : "",
+                       job->said);
     case JOB_cancelled:
         return xprintf("job %lld was cancelled at %s%s%s", id,
                        print_time(job->finished_at, at), between, reason);
@@ -183,10 +226,12 @@ static bool answer_subject(const struct question *question, int64_t id,
                            struct cJSON *answer, struct error *error)
 {
     struct subject job = {.id = 0};
-    if (!read_subject(question, id, &job, error))
+    if (!read_subject(question, id, &job, error) ||
+        !read_said(question, &job, error))
         return false;
     struct offer offer = {
         .slots = json_integer_or(question->params, "slots", 0),
+        .trouble = json_text_or(question->params, "trouble", NULL),
     };
     snprintf(offer.device_class, sizeof offer.device_class, "%s threads-%lld",
              json_text_or(question->params, "device_class", ""),

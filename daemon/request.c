@@ -145,6 +145,9 @@ static void explain(struct request *request)
     cJSON_AddStringToObject(params, "device_class", gaitd->hello.device_class);
     cJSON_AddItemToObject(params, "slots",
                           json_integer(fleet_slot_count(gaitd->fleet)));
+    cJSON_AddItemToObject(params, "now", json_number(gaitd_now()));
+    if (fleet_trouble(gaitd->fleet))
+        cJSON_AddStringToObject(params, "trouble", fleet_trouble(gaitd->fleet));
     ask_with(request, params);
 }
 

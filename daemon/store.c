@@ -321,6 +321,7 @@ static void *work(void *user)
 static void init(struct store *store, const struct store_hooks *hooks)
 {
     store->hooks = *hooks;
+    store->retry_s = 1;
     operations_init(&store->waiting);
     operations_init(&store->kept);
     operations_init(&store->unfinished);

@@ -28,9 +28,12 @@ struct cJSON;
 struct diagnostic;
 struct spec;
 
+enum { SLOTS_MAX = 1024 };
+
 /* A job for a slot: everything its `start` message needs. */
 struct dispatch {
     int slot;
+    uint64_t slots[SLOTS_MAX / 64]; /* a bit for each that it takes */
     int64_t attempt, job, sweep, run;
     char key[33];
     char dataset_digest[33];
@@ -40,6 +43,11 @@ struct dispatch {
     int64_t step; /* of the run's last committed row, -1 for none */
     struct settings settings;
 };
+
+static inline bool dispatch_takes(const struct dispatch *dispatch, int slot)
+{
+    return dispatch->slots[slot / 64] >> (slot % 64) & 1;
+}
 
 /* A job changed its state (also queued, when it is made). */
 struct job_change {
@@ -64,6 +72,8 @@ struct store_hooks {
     void (*on_stop)(void *user, int64_t attempt);
     /* A row did not fit what is stored; end the attempt with this outcome. */
     void (*on_refused)(void *user, int64_t attempt, const struct error *error);
+    /* A job waits after a crash: have store_retry called in so many seconds. */
+    void (*on_wait)(void *user, int64_t job, double seconds);
     /* Nothing can be stored at present (disk full, database locked), and why;
      * NULL: it can again.  Once each. */
     void (*on_stuck)(void *user, const struct error *error);
@@ -133,6 +143,16 @@ void store_watch(struct store *store, const char *target,
  * more than one thread takes as many slots; `slot` is the lowest of them. */
 void store_slot_open(struct store *store, int slot, const char *device,
                      const char *device_class);
+/* It is out of service until it is opened again: an event says why. */
+void store_slot_close(struct store *store, int slot, const char *reason);
+
+/* How long a job waits after its first crash in a row, and five times as long
+ * after the next; on_wait is called for those that wait already.  Once, at the
+ * beginning; without it, it is a second. */
+void store_set_retry(struct store *store, double seconds);
+/* The wait of on_wait is over. */
+void store_retry(struct store *store, int64_t job);
+
 /* No more dispatches (shutdown).  Replied with {"running": n}. */
 void store_drain(struct store *store, store_reply *reply, void *user);
 
@@ -151,12 +171,18 @@ void store_row(struct store *store, int64_t attempt,
 void store_checkpoint(struct store *store, int64_t attempt, int64_t step,
                       const char *file, int64_t bytes, const char *hash);
 
-/* Outcomes: X(name).  stopped and lost (gaitd's doing, or nobody's) requeue;
- * crashed requeues until three in a row without a new checkpoint; the rest
- * fail the job.  done without its committed row is a failure. */
+/* What the worker said on stderr in it; before or after its end. */
+void store_attempt_stderr(struct store *store, int64_t attempt,
+                          const char *text);
+
+/* Outcomes: X(name).  stopped and lost (gaitd's doing, or nobody's: its
+ * worker could not start, or answered nothing) requeue at once; crashed and
+ * stalled requeue after a wait, until three in a row without a new checkpoint;
+ * the rest fail the job.  done without its committed row is a failure. */
 #define OUTCOMES(X)                                                            \
     X(done)                                                                    \
-    X(stopped) X(lost) X(crashed) X(diverged) X(failed) X(nondeterministic)
+    X(stopped)                                                                 \
+    X(lost) X(crashed) X(stalled) X(diverged) X(failed) X(nondeterministic)
 #define OUTCOME_ENUM(name) OUTCOME_##name,
 enum outcome { OUTCOMES(OUTCOME_ENUM) OUTCOME_COUNT };
 

@@ -45,7 +45,7 @@ void store_slots_free(struct store *store, int64_t attempt)
 
 static bool is_free(const struct slot *slot)
 {
-    return slot->is_open && slot->attempt == 0;
+    return slot->is_open && !slot->is_out && slot->attempt == 0;
 }
 
 static bool has_free_slot(const struct store *store)
@@ -295,6 +295,9 @@ static bool tell(struct store *store, const struct slot *slot,
         .step = job->step,
     };
     memcpy(dispatch.label, job->label, sizeof dispatch.label);
+    for (int i = 0; i < store->slot_count; i++)
+        if (store->slots[i].attempt == attempt)
+            dispatch.slots[i / 64] |= UINT64_C(1) << (i % 64);
     struct statement *s = db_sql(
         store->db, "SELECT r.key, r.dataset_digest" SETTING_COLUMNS
                    " FROM job j JOIN run r ON r.id = j.run_id WHERE j.id = ?");
@@ -323,11 +326,10 @@ static bool start(struct store *store, const struct head *head,
         return true; /* look again */
     if (!add_attempt(store, head, slot, &attempt, error) ||
         !store_job_load(store, head->job, &job, error) ||
-        !store_job_move(store, &job, JOB_ON_dispatch, NULL, error) ||
-        !tell(store, slot, &job, attempt, error))
+        !store_job_move(store, &job, JOB_ON_dispatch, NULL, error))
         return false;
     occupy(store, slot, head->threads, attempt);
-    return true;
+    return tell(store, slot, &job, attempt, error);
 }
 
 bool store_dispatch(struct store *store, struct error *error)
@@ -358,6 +360,8 @@ struct slot_operation {
     struct operation operation;
     int number;
     struct slot slot;
+    bool was_out;
+    char reason[400]; /* of one that closes */
 };
 
 static void make_slots(struct store *store, int count)
@@ -373,6 +377,15 @@ static void make_slots(struct store *store, int count)
     store->slot_count = count;
 }
 
+static bool add_event(struct store *store, const char *kind, int slot,
+                      const char *text, struct error *error)
+{
+    struct error line;
+    error_set(&line, ERROR_NONE, "slot %d%s%s", slot, *text ? " is " : "",
+              text);
+    return store_event_add(store, kind, 0, 0, line.text, error);
+}
+
 static bool run_slot_open(struct store *store, struct operation *operation,
                           struct error *error)
 {
@@ -380,6 +393,7 @@ static bool run_slot_open(struct store *store, struct operation *operation,
     make_slots(store, o->number + 1);
     struct slot *slot = &store->slots[o->number];
     int64_t attempt = slot->attempt;
+    o->was_out |= slot->is_out; /* this may be tried again */
     *slot = o->slot;
     slot->attempt = attempt;
     int count = count_slots(store, slot->device_class, false);
@@ -389,7 +403,9 @@ static bool run_slot_open(struct store *store, struct operation *operation,
     if (!bring_back(store, reason, error))
         return false;
     print_slots_reason(reason, count);
-    return bring_back(store, reason, error);
+    return bring_back(store, reason, error) &&
+           (!o->was_out ||
+            add_event(store, "in_service", o->number, "", error));
 }
 
 void store_slot_open(struct store *store, int slot, const char *device,
@@ -402,6 +418,24 @@ void store_slot_open(struct store *store, int slot, const char *device,
     snprintf(o->slot.device, sizeof o->slot.device, "%s", device);
     snprintf(o->slot.device_class, sizeof o->slot.device_class, "%s",
              device_class);
+    store_push(store, &o->operation);
+}
+
+/* It stays possible: jobs that only it can take wait for it. */
+static bool run_slot_close(struct store *store, struct operation *operation,
+                           struct error *error)
+{
+    const struct slot_operation *o = (struct slot_operation *)operation;
+    store->slots[o->number].is_out = true;
+    return add_event(store, "out_of_service", o->number, o->reason, error);
+}
+
+void store_slot_close(struct store *store, int slot, const char *reason)
+{
+    struct slot_operation *o = operation_new(sizeof *o, run_slot_close);
+    o->operation.is_kept = true;
+    o->number = slot;
+    snprintf(o->reason, sizeof o->reason, "%s", reason);
     store_push(store, &o->operation);
 }
 

@@ -106,6 +106,7 @@ static bool update_state(struct store *store, const struct stored_job *job,
 {
     struct statement *s = db_sql(
         store->db, "UPDATE job SET state = ?, is_ready = 0, reason = ?, "
+                   "retry_at = NULL, "
                    "started_at = CASE WHEN ? THEN ifnull(started_at, ?) "
                    "ELSE started_at END, finished_at = CASE WHEN ? THEN ? END "
                    "WHERE id = ?");

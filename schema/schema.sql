@@ -70,6 +70,8 @@ CREATE TABLE job (
     crashes      INTEGER NOT NULL DEFAULT 0,  -- in a row, without progress
     reason       TEXT,                        -- why it failed, or what a
                                               -- queued one waits for
+    retry_at     REAL,                        -- when a queued one has waited
+                                              -- long enough after a crash
     submitted_at REAL    NOT NULL,
     started_at   REAL,
     finished_at  REAL,
@@ -87,6 +89,7 @@ CREATE TABLE job (
 ) STRICT;
 CREATE INDEX job_ready ON job (priority DESC, id) WHERE is_ready = 1;
 CREATE INDEX job_waiting ON job (reason) WHERE state = 'queued' AND reason IS NOT NULL;
+CREATE INDEX job_retry ON job (retry_at) WHERE retry_at IS NOT NULL;
 CREATE INDEX job_queued ON job (run_id, nb_epochs) WHERE state = 'queued';
 CREATE INDEX job_run ON job (run_id);
 CREATE INDEX job_state ON job (sweep_id, state);
@@ -137,7 +140,8 @@ CREATE TABLE attempt (
     started_at REAL    NOT NULL,
     ended_at   REAL,
     outcome    TEXT,                          -- NULL while it runs
-    message    TEXT
+    message    TEXT,
+    stderr     TEXT                           -- its worker's last lines there
 ) STRICT;
 CREATE INDEX attempt_job ON attempt (job_id);
 CREATE INDEX attempt_open ON attempt (job_id) WHERE ended_at IS NULL;

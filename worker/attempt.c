@@ -2,6 +2,7 @@
 
 #include <cjson/cJSON.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -10,6 +11,7 @@
 #include "worker/channel.h"
 #include "worker/checkpoint.h"
 #include "worker/lock.h"
+#include "worker/pace.h"
 #include "worker/task.h"
 
 #define PROGRESS_EVERY_S 0.5
@@ -38,6 +40,7 @@ struct attempt {
     struct lock *lock;
     struct trainer *trainer;
     int64_t to_step;
+    struct pace pace; /* what the next beat is expected from */
 
     /* What a checkpoint would hold; `saved` is what the newest one does. */
     struct checkpoint state;
@@ -46,6 +49,7 @@ struct attempt {
     /* For progress messages. */
     double started_at, reported_at;
     int64_t started_step;
+    int64_t step; /* of the last beat */
 };
 
 static double now(void)
@@ -126,6 +130,29 @@ static void report(struct attempt *attempt, int64_t step)
     channel_send(attempt->channel, object);
 }
 
+/* --- living ----------------------------------------------------------------
+ */
+
+/* Batches, chunks, rows: something got done. */
+static void beat(struct attempt *attempt, enum pace_kind kind)
+{
+    pace_count(&attempt->pace, kind, now());
+    channel_beat(attempt->channel, pace_expected(&attempt->pace));
+}
+
+/* What comes takes as long as a disk or somebody else takes. */
+static void rest(struct attempt *attempt)
+{
+    channel_beat(attempt->channel, INFINITY);
+}
+
+/* From here on beats come as expected. */
+static void go(struct attempt *attempt)
+{
+    pace_start(&attempt->pace, now());
+    channel_beat(attempt->channel, pace_expected(&attempt->pace));
+}
+
 /* --- hearing ---------------------------------------------------------------
  */
 
@@ -165,12 +192,15 @@ static void on_row(void *user, const struct evaluation *row)
     struct attempt *attempt = user;
     hash_print(row->state_hash, attempt->state.state_hash);
     rows_add(&attempt->state.rows, row);
+    beat(attempt, PACE_ROW);
     send_row(attempt, row);
 }
 
 static bool on_step(void *user, int64_t step)
 {
     struct attempt *attempt = user;
+    beat(attempt, step == attempt->step ? PACE_CHUNK : PACE_BATCH);
+    attempt->step = step;
     hear_all(attempt);
     report(attempt, step);
     return is_over(attempt);
@@ -229,8 +259,11 @@ static void train(struct attempt *attempt)
 {
     struct trainer_hooks hooks = {attempt, on_row, on_step};
     struct error error;
+    attempt->step = trainer_step(attempt->trainer);
+    go(attempt);
     bool is_done =
         trainer_run(attempt->trainer, attempt->task.to_epoch, &hooks, &error);
+    rest(attempt);
     if (!is_done && error.code != ERROR_STOPPED) {
         fail(attempt, error.code == ERROR_DIVERGED ? KIND_DIVERGED : KIND_ERROR,
              &error);
@@ -306,8 +339,11 @@ static void go_on(struct attempt *attempt)
 static bool make_trainer(struct attempt *attempt, const struct dataset *dataset,
                          struct error *error)
 {
+    pace_init(&attempt->pace, &attempt->task.settings, dataset->data.width);
+    go(attempt);
     attempt->trainer =
         trainer_new(&attempt->task.settings, &dataset->data, error);
+    rest(attempt);
     if (!attempt->trainer)
         return false;
     attempt->to_step =
@@ -345,6 +381,7 @@ static bool take_lock(struct attempt *attempt)
 static void run(struct attempt *attempt, struct shelf *shelf)
 {
     struct error error;
+    rest(attempt);
     const struct dataset *dataset =
         shelf_get(shelf, &attempt->task.place, attempt->task.digest, &error);
     if (!dataset) {

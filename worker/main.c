@@ -25,13 +25,15 @@ static const char help[] =
     "\n"
     "  --lease SECONDS   when serving: save and exit when nothing has been\n"
     "                    heard for so long (default 30)\n"
+    "  --grace SECONDS   when serving: a save that takes longer is given up\n"
+    "                    (default 30)\n"
     "\n"
     "gaitd starts its workers itself.  The protocol is in protocol.md.\n";
 
 struct options {
     enum { SERVE, IDENTIFY, PREPARE, VERSION, HELP } mode;
     const char *dataset, *cache;
-    int lease_ms;
+    int lease_ms, grace_ms;
 };
 
 static int print(cJSON *message)
@@ -108,7 +110,8 @@ static int serve(const struct options *options)
     if (isatty(STDIN_FILENO))
         return usage("gaitd speaks on its stdin; this is a terminal");
     struct channel *channel =
-        channel_open(STDIN_FILENO, STDOUT_FILENO, options->lease_ms, &error);
+        channel_open(STDIN_FILENO, STDOUT_FILENO, options->lease_ms,
+                     options->grace_ms, &error);
     if (!channel) {
         fprintf(stderr, "gait-worker: %s\n", error.text);
         return EXIT_FAILURE;
@@ -123,13 +126,13 @@ static int serve(const struct options *options)
     return EXIT_SUCCESS;
 }
 
-static bool read_lease(const char *text, int *lease_ms)
+static bool read_seconds(const char *text, int *ms)
 {
     char *end;
     double seconds = strtod(text, &end);
     if (end == text || *end || !(seconds >= 0.001 && seconds <= 1e6))
         return false;
-    *lease_ms = (int)(seconds * 1000);
+    *ms = (int)(seconds * 1000);
     return true;
 }
 
@@ -140,12 +143,15 @@ static bool read_options(int argc, char **argv, struct options *options)
         {"prepare", required_argument, NULL, 'p'},
         {"cache", required_argument, NULL, 'c'},
         {"lease", required_argument, NULL, 'l'},
+        {"grace", required_argument, NULL, 'g'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
     int code;
-    *options = (struct options){.lease_ms = CHANNEL_LEASE_MS};
+    bool is_good = true;
+    *options = (struct options){.lease_ms = CHANNEL_LEASE_MS,
+                                .grace_ms = CHANNEL_GRACE_MS};
     while ((code = getopt_long(argc, argv, "", table, NULL)) != -1) {
         if (code == 'i')
             options->mode = IDENTIFY;
@@ -157,10 +163,14 @@ static bool read_options(int argc, char **argv, struct options *options)
             options->cache = optarg;
         else if (code == 'p')
             options->mode = PREPARE, options->dataset = optarg;
-        else if (code != 'l' || !read_lease(optarg, &options->lease_ms))
-            return false;
+        else if (code == 'l')
+            is_good &= read_seconds(optarg, &options->lease_ms);
+        else if (code == 'g')
+            is_good &= read_seconds(optarg, &options->grace_ms);
+        else
+            is_good = false;
     }
-    return true;
+    return is_good;
 }
 
 int main(int argc, char **argv)

@@ -198,13 +198,13 @@ static void assert_hello(const char *text, const char *fault)
 static void strange_workers_are_refused(void **state)
 {
     (void)state;
-    assert_hello(HELLO(GAITD_VERSION, "1", "1"), NULL);
-    assert_hello(HELLO("0.0.0", "1", "1"),
+    assert_hello(HELLO(GAITD_VERSION, "1", "2"), NULL);
+    assert_hello(HELLO("0.0.0", "1", "2"),
                  "its build is \"0.0.0\", expected \"" GAITD_VERSION "\"");
-    assert_hello(HELLO(GAITD_VERSION, "9", "1"),
+    assert_hello(HELLO(GAITD_VERSION, "9", "2"),
                  "its worker_protocol is 9, expected 1");
     assert_hello(HELLO(GAITD_VERSION, "1", "9"),
-                 "its engine_version is 9, expected 1");
+                 "its engine_version is 9, expected 2");
     assert_hello("{\"type\":\"pong\"}", "sent \"pong\", expected \"hello\"");
 }
 

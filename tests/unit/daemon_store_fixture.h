@@ -47,11 +47,13 @@ struct loop {
 
     int dispatch_count, change_count, committed_count, closed_count;
     int stop_count, refused_count, fatal_count;
-    int stuck_count, unstuck_count;
+    int stuck_count, unstuck_count, wait_count;
+    double wait_s[TRACE_MAX];
     struct dispatch dispatches[TRACE_MAX];
     struct trace_change changes[TRACE_MAX];
     int64_t committed_attempt[TRACE_MAX], committed_step[TRACE_MAX];
     int64_t closed[TRACE_MAX], stops[TRACE_MAX], refused[TRACE_MAX];
+    int64_t waits[TRACE_MAX];
     struct error refusal, stuck, fatal;
 };
 
@@ -122,6 +124,14 @@ static inline void on_refused(void *user, int64_t attempt,
     loop->refusal = *error;
 }
 
+static inline void on_wait(void *user, int64_t job, double seconds)
+{
+    struct loop *loop = user;
+    int i = loop->wait_count++ % TRACE_MAX;
+    loop->waits[i] = job;
+    loop->wait_s[i] = seconds;
+}
+
 static inline void on_stuck(void *user, const struct error *error)
 {
     struct loop *loop = user;
@@ -148,6 +158,7 @@ static inline struct store *loop_open_store(struct loop *loop,
         .on_closed = on_closed,
         .on_stop = on_stop,
         .on_refused = on_refused,
+        .on_wait = on_wait,
         .on_stuck = on_stuck,
         .on_fatal = on_fatal,
         .wake = on_wake,

@@ -12,7 +12,6 @@
 #define syrk cblas_ssyrk
 #define symm cblas_ssymm
 #define getrf LAPACKE_sgetrf_work
-#define getrs LAPACKE_sgetrs_work
 #define laswp LAPACKE_slaswp_work
 #define potrf LAPACKE_spotrf_work
 #define potrs LAPACKE_spotrs_work

@@ -12,7 +12,6 @@
 #define syrk cblas_dsyrk
 #define symm cblas_dsymm
 #define getrf LAPACKE_dgetrf_work
-#define getrs LAPACKE_dgetrs_work
 #define laswp LAPACKE_dlaswp_work
 #define potrf LAPACKE_dpotrf_work
 #define potrs LAPACKE_dpotrs_work

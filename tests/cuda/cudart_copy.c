@@ -83,6 +83,16 @@ static void link_pending(struct copy *copy)
     pending = copy;
 }
 
+void copy_drop(const void *context)
+{
+    for (struct copy *it = pending; it != NULL; it = it->next) {
+        if (it == context) {
+            unlink_pending(it);
+            return;
+        }
+    }
+}
+
 /* What another copy writes or has written meanwhile is not the host's doing. */
 static void distrust_overlapping(const struct copy *ran)
 {

@@ -110,6 +110,8 @@ void event_report_leaks(void);
 
 /* Whether an operation that has not run yet reads or writes host memory. */
 bool copy_is_pending(const void *address, size_t bytes);
+/* Work that will never run, whatever it is. */
+void copy_drop(const void *context);
 
 /* What runs now, for messages; NULL: the host. */
 extern const char *shim_running;

@@ -73,6 +73,8 @@ static void perform(struct CUstream_st *stream, struct operation *operation)
         if (code != 0) {
             device_fail(stream->device, (cudaError_t)code);
         }
+    } else {
+        copy_drop(operation->context);
     }
     free(operation->context);
     free(operation);
@@ -174,6 +176,7 @@ cudaError_t stream_enqueue(struct CUstream_st *stream,
 {
     cudaError_t error = (cudaError_t)shim_device_error(stream->device);
     if (error != cudaSuccess) {
+        copy_drop(operation->context);
         free(operation->context);
         return error_note(error);
     }
@@ -205,6 +208,7 @@ int shim_enqueue(struct CUstream_st *handle, const char *label,
     struct CUstream_st *stream = stream_of(handle, label);
     struct operation operation = {.run = run, .context = context};
     if (stream == NULL) {
+        copy_drop(context);
         free(context);
         return error_note(cudaErrorInvalidResourceHandle);
     }
@@ -281,14 +285,16 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle)
 {
     SHIM_ENTER(code, cudaErrorUnknown);
     struct CUstream_st *stream = stream_of(handle, __func__);
-    if (code != 0 || stream == NULL) {
-        return error_note(code != 0 ? (cudaError_t)code
-                                    : cudaErrorInvalidResourceHandle);
+    if (stream == NULL) {
+        return error_note(cudaErrorInvalidResourceHandle);
+    }
+    if (code != 0) { /* what an earlier operation has come to */
+        device_fail(stream->device, (cudaError_t)code);
     }
     if (shim_device_error(shim_device()) == cudaSuccess) {
         respect_default(stream);
-        stream_run(stream, stream->enqueued);
     }
+    stream_run(stream, stream->enqueued); /* or drops it: see perform */
     return error_note((cudaError_t)shim_device_error(stream->device));
 }
 

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/cuda/alone.h"
+
 static const char kind[] = "cuBLAS";
 
 enum { WORKSPACE_ALIGNMENT = 256, SCRIBBLED_BYTES = 1024 };
@@ -268,7 +270,7 @@ static void run_queued(void *context)
         memset(with->workspace, 0xff, part);
         memset((char *)with->workspace + bytes - part, 0xff, part);
     }
-    queued->run(&queued->job);
+    run_alone(queued->run, &queued->job);
 }
 
 cublasStatus_t blas_enqueue(const char *function, struct blas_job job,

@@ -41,11 +41,13 @@ LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 schema_FILES = error memory utf8 syntax json inbox message nearest faults \
 	widths setting settings axis spec key job paths diagnostic work
 daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd hello \
-	hub listener lock log loop_stat notice notify option peer process request \
-	pulse query query_counts query_explain query_groups query_history query_list \
-	query_results query_show query_sweeps query_verification reader repeat retries \
-	request_submit server slot store store_attempt store_diagnostic store_dispatch \
-	store_ending store_job store_retry store_submit store_target store_verify submission \
+	holding hub keeper listener lock log loop_stat notice notify option \
+	peer process pulse query query_counts query_deletion query_explain \
+	query_groups query_history query_list query_results query_show \
+	query_sweeps query_verification reader repeat request request_submit \
+	retries run_folder server slot store store_attempt store_checkpoint \
+	store_deletion store_diagnostic store_dispatch store_ending store_job \
+	store_retry store_submit store_target store_verify submission \
 	tables tail target wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	lock npz pace rows safetensors session task \
@@ -55,7 +57,8 @@ worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	engine/rule_bp engine/rule_dfa engine/rule_fa engine/rule_gait \
 	engine/rule_gait_published engine/rule_itp engine/rule_tp \
 	engine/snapshot engine/step engine/stream engine/trainer
-client_FILES = board chart cmd_cancel cmd_explain cmd_history cmd_list cmd_plot \
+client_FILES = board chart cmd_cancel cmd_delete cmd_explain cmd_history \
+	cmd_keep cmd_list cmd_plot \
 	cmd_results cmd_show cmd_shutdown cmd_status cmd_submit cmd_verify cmd_wait \
 	cmd_watch connection curves deadline exits grid help listing options output \
 	plot style submission \

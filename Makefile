@@ -2,7 +2,7 @@
 #
 #   make            the programs, in build/
 #   make demo       a sweep over learning rules on real data, in minutes
-#   make check      every test: make unit, make e2e, make cuda-check
+#   make check      every test: make unit, make cuda-check, make e2e
 #   make deps       install what is missing, from Debian's packages
 #                   (FOR="build demo check lint" chooses what for)
 #   make lint       warnings, static analysis, include rules
@@ -159,8 +159,8 @@ check:
 	@PYTHON='$(PYTHON)' tests/deps build check
 	$(AGAIN) all $(UNIT_TESTS:%=$(BUILD)/tests/%)
 	+@$(MAKE) --no-print-directory unit
-	+@$(MAKE) --no-print-directory e2e
 	+@$(MAKE) --no-print-directory cuda-check
+	+@$(MAKE) --no-print-directory e2e
 
 # A sanitizer's finding ends the program that it is found in.
 SANITIZER_OPTIONS = UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \

@@ -2,7 +2,8 @@
 #
 #   make            the programs, in build/
 #   make demo       a sweep over learning rules on real data, in minutes
-#   make check      every test: make unit, make cuda-check, make e2e
+#   make check      every test: make unit, make e2e, and where there is nvcc
+#                   make cuda-check: GPU code on libraries that stand in
 #   make deps       install what is missing, from Debian's packages
 #                   (FOR="build demo check lint" chooses what for)
 #   make lint       warnings, static analysis, include rules

@@ -79,8 +79,12 @@ client_PACKAGES =
 FOLDERS = schema daemon worker client
 PROGRAMS = gaitd gait-worker gaitctl
 
-.PHONY: all check unit replay fuzz fuzz-keep e2e torture demo deps lint format bench precision install uninstall clean FORCE
-all: $(PROGRAMS:%=$(BUILD)/%)
+NVCC ?= $(firstword $(wildcard $(shell command -v nvcc) /usr/local/cuda/bin/nvcc))
+CUDA ?= $(if $(NVCC),1,0)
+PLUGIN = $(if $(filter 1,$(CUDA)),$(BUILD)/gait-cuda.so)
+
+.PHONY: all no-plugin check unit replay fuzz fuzz-keep e2e torture demo deps lint format bench precision install uninstall clean FORCE
+all: $(PROGRAMS:%=$(BUILD)/%) $(if $(PLUGIN),$(PLUGIN),no-plugin)
 
 # pkg-config is asked once per folder and only when something is compiled, so
 # that `make deps` runs where there is none; a library that is not there ends
@@ -197,6 +201,7 @@ check:
 	@PYTHON='$(PYTHON)' tests/deps build check
 	$(AGAIN) all $(UNIT_TESTS:%=$(BUILD)/tests/%) $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%)
 	+@$(MAKE) --no-print-directory unit replay
+	+@$(MAKE) --no-print-directory cuda-check
 	+@$(MAKE) --no-print-directory e2e
 
 # A sanitizer's finding ends the program that it is found in.
@@ -276,6 +281,18 @@ fuzz-keep:
 		rm -rf tests/fuzz/corpus/$$t && \
 		cp -r $(BUILD)/fuzz/kept tests/fuzz/corpus/$$t || exit 1; \
 	done
+
+include tests/cuda/cuda.mk
+
+# Where there is nvcc: the plugin on libraries that stand in for NVIDIA's, and
+# what its kernels take of a GPU against the table that is checked in.
+cuda_TESTS = backend diagnostics exact failure golden inverse memory rule rule_naive trainer
+.PHONY: cuda-engine cuda-resources
+cuda-check: $(if $(PLUGIN),cuda-engine cuda-resources)
+cuda-engine: all cuda-libraries $(cuda_TESTS:%=$(BUILD)/tests/worker_engine_%)
+	@BUILD='$(BUILD)' tests/cuda/engine
+cuda-resources: $(PLUGIN)
+	@$(PYTHON) tests/cuda/resources $(BUILD)/cuda/backend_cuda_kernels.o.log $(NVCC)
 
 # The engine's benchmark is the engine and nothing else of the worker.
 bench_FILES = engine engine_peers engine_subject

@@ -1,6 +1,7 @@
 /* cmd_show.c: everything about one sweep or one job. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "client/command.h"
 #include "client/connection.h"
@@ -20,6 +21,7 @@ static const struct column sweep_columns[] = {
     {"cancelled", NULL, COLUMN_NUMBER, true},
     {"submitted_at", "submitted", COLUMN_TIME, true},
     {"finished_at", "finished", COLUMN_TIME, true},
+    {"is_kept", "kept", COLUMN_TEXT, true},
 };
 
 static const struct column job_columns[] = {
@@ -66,6 +68,24 @@ static const struct column attempt_columns[] = {
     {"message", NULL, COLUMN_TEXT, true},
 };
 
+/* Below the table of attempts, line by line. */
+static void show_stderr(struct output *output, const struct cJSON *attempts)
+{
+    const struct cJSON *attempt;
+    cJSON_ArrayForEach(attempt, attempts)
+    {
+        const char *text = json_text_or(attempt, "stderr", NULL);
+        if (!text)
+            continue;
+        fprintf(output->file, "\nlast words of the worker of attempt %lld:\n",
+                (long long)json_integer_or(attempt, "number", 0));
+        for (const char *end; *text; text = end + (*end == '\n')) {
+            end = text + strcspn(text, "\n");
+            fprintf(output->file, "  %.*s\n", (int)(end - text), text);
+        }
+    }
+}
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 
 static const struct cJSON *member(const struct cJSON *object, const char *name)
@@ -94,12 +114,16 @@ static void show_job(struct output *output, const struct cJSON *answer)
     output_begin(output, attempt_columns, COUNT(attempt_columns));
     output_rows(output, attempts);
     output_end(output);
+    show_stderr(output, attempts);
 }
 
 static void show_sweep(struct output *output, const struct cJSON *answer)
 {
-    output_object(output, member(answer, "sweep"), sweep_columns,
-                  COUNT(sweep_columns));
+    struct columns columns = {0};
+    columns_add(&columns, sweep_columns, COUNT(sweep_columns));
+    columns_add_controls(&columns, NULL);
+    output_object(output, member(answer, "sweep"), columns.column,
+                  columns.count);
     if (output->format != OUTPUT_TABLE)
         return;
     fprintf(output->file, "\n");

@@ -186,19 +186,20 @@ static void on_message(void *user, const struct cJSON *message)
         forget(entry);
 }
 
-static void on_end(void *user, bool is_success, const char *reason)
+static void on_end(void *user, const struct process_end *end)
 {
     struct entry *entry = user;
     const struct log *log = entry->datasets->log;
     const char *name = entry->dataset.name;
     entry->process = NULL;
-    if (!is_success && entry->is_known)
+    if (!end->is_success && entry->is_known)
         forget(entry);
     if (entry->datasets->is_stopping)
         return;
     if (!entry->is_known && entry->error.code == ERROR_NONE)
         error_set(&entry->error, ERROR_IO,
-                  "cannot prepare data set \"%.100s\": %.800s", name, reason);
+                  "cannot prepare data set \"%.100s\": %.800s", name,
+                  end->story);
     if (entry->is_known)
         log_write(log, LOG_info, "data set %s is %s", name,
                   entry->dataset.shape.digest);
@@ -305,8 +306,11 @@ void datasets_find(struct datasets *datasets, const char *name,
     struct entry *entry = entry_of(datasets, name);
     struct waiter *waiter = xmalloc(sizeof *waiter);
     bool is_busy = entry->waiters != NULL;
-    *waiter = (struct waiter){entry->waiters, found, user};
-    entry->waiters = waiter;
+    struct waiter **end = &entry->waiters;
+    while (*end) /* answered in the order in which they came */
+        end = &(*end)->next;
+    *waiter = (struct waiter){NULL, found, user};
+    *end = waiter;
     if (datasets->is_stopping) {
         turn_away(entry);
         return;

@@ -1,10 +1,8 @@
-/* fleet.h: the slots, and which worker serves which.
+/* fleet.h: the slots together (one: slot.h), and what comes at its time.
  *
- * A worker is started when a job comes to a slot that has none, stays warm
- * between jobs, and is told to quit when it has been idle for idle_release.
- * It must be of gaitd's own build, and of the slot's device class.  An attempt
- * ends when its last message is on disk (fleet_closed), or when its process
- * has finished without one.  There are timers only while there are workers.
+ * Routes what the store says to the slot whose attempt it is about, pings all
+ * workers, and dismisses those that have been idle for idle_release.  There
+ * are timers only while there are workers, or slots out of service.
  */
 #ifndef DAEMON_FLEET_H
 #define DAEMON_FLEET_H
@@ -56,6 +54,8 @@ void fleet_kill(struct fleet *fleet);
 void fleet_abandon(struct fleet *fleet);
 
 int fleet_slot_count(const struct fleet *fleet);
+/* Why nothing runs: all slots are out of service.  NULL: not so. */
+const char *fleet_trouble(const struct fleet *fleet);
 /* `slots` of status; `running` of watch, of the jobs that `is_wanted`.  The
  * caller's. */
 struct cJSON *fleet_slots(const struct fleet *fleet);

@@ -16,13 +16,21 @@
 #include "daemon/datasets.h"
 #include "daemon/fleet.h"
 #include "daemon/folder.h"
+#include "daemon/gate.h"
+#include "daemon/hooks.h"
 #include "daemon/hub.h"
+#include "daemon/keeper.h"
+#include "daemon/limits.h"
 #include "daemon/listener.h"
 #include "daemon/lock.h"
+#include "daemon/loop_errand.h"
 #include "daemon/notify.h"
 #include "daemon/reader.h"
 #include "daemon/request.h"
+#include "daemon/retries.h"
+#include "daemon/rights.h"
 #include "daemon/server.h"
+#include "schema/json.h"
 #include "schema/memory.h"
 
 struct loop {
@@ -30,7 +38,7 @@ struct loop {
     uv_async_t store_wake, reader_wake;
     uv_signal_t terminate, interrupt;
     bool has_handles;
-    struct lock lock; /* of the state folder */
+    struct lock lock, run_lock; /* of the state folder, and of run_dir */
     struct listener listener;
 };
 
@@ -41,17 +49,25 @@ double gaitd_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+void gaitd_errand(struct gaitd *gaitd, void (*run)(void *user),
+                  void (*done)(void *user), void *user)
+{
+    loop_errand(&gaitd->loop->uv, run, done, user);
+}
+
 /* The store's hooks. */
 
 static void on_dispatch(void *user, const struct dispatch *dispatch)
 {
-    fleet_dispatch(((struct gaitd *)user)->fleet, dispatch);
+    struct gaitd *gaitd = user;
+    limits_begin(gaitd->limits, dispatch);
+    fleet_dispatch(gaitd->fleet, dispatch);
 }
 
 static void on_change(void *user, const struct job_change *change)
 {
     struct gaitd *gaitd = user;
-    if (change->to != JOB_queued || change->from != JOB_queued)
+    if (change->to != change->from) /* else it was made */
         log_write(&gaitd->log, LOG_debug, "job %lld: %s, was %s%s%s",
                   (long long)change->job, job_state_name(change->to),
                   job_state_name(change->from), change->reason ? ": " : "",
@@ -66,12 +82,23 @@ static void on_committed(void *user, int64_t attempt, int64_t step)
 
 static void on_closed(void *user, int64_t attempt)
 {
-    fleet_closed(((struct gaitd *)user)->fleet, attempt);
+    struct gaitd *gaitd = user;
+    limits_end(gaitd->limits, attempt);
+    fleet_closed(gaitd->fleet, attempt);
+    keeper_freed(gaitd->keeper);
+}
+
+/* On the store's thread, once there are slots. */
+static void on_saved(void *user, int64_t bytes, bool is_hidden)
+{
+    keeper_saved(((struct gaitd *)user)->keeper, bytes, is_hidden);
 }
 
 static void on_stop(void *user, int64_t attempt)
 {
-    fleet_stop_attempt(((struct gaitd *)user)->fleet, attempt);
+    struct gaitd *gaitd = user;
+    limits_end(gaitd->limits, attempt);
+    fleet_stop_attempt(gaitd->fleet, attempt);
 }
 
 static void on_refused(void *user, int64_t attempt, const struct error *error)
@@ -80,6 +107,23 @@ static void on_refused(void *user, int64_t attempt, const struct error *error)
     log_write(&gaitd->log, LOG_error, "attempt %lld is refused: %s",
               (long long)attempt, error->text);
     fleet_refused(gaitd->fleet, attempt, error);
+}
+
+static void on_hook(void *user, const struct hook_order *order)
+{
+    struct gaitd *gaitd = user;
+    if (!gaitd->is_stopping)
+        hooks_run(gaitd->hooks, order);
+}
+
+static void on_event(void *user, int64_t event, const char *kind)
+{
+    hub_event(((struct gaitd *)user)->hub, event, kind);
+}
+
+static void on_wait(void *user, int64_t job, double seconds)
+{
+    retries_add(((struct gaitd *)user)->retries, job, seconds);
 }
 
 static void on_stuck(void *user, const struct error *error)
@@ -220,6 +264,20 @@ static void prepare_process(const struct gaitd *gaitd)
         log_write(&gaitd->log, LOG_warning, "cannot raise the limit of files");
 }
 
+/* What it does not know there it removes. */
+static bool open_run_dir(struct gaitd *gaitd, struct error *error)
+{
+    const char *path = gaitd->config->run_dir;
+    char file[PATH_BYTES];
+    if (!folder_make(path, error) ||
+        !path_join(file, path, "gaitd.lock", error))
+        return false;
+    char *what = xprintf("run_dir \"%s\"", path);
+    bool is_ours = lock_take(&gaitd->loop->run_lock, file, what, error);
+    free(what);
+    return is_ours;
+}
+
 static bool open_folders(struct gaitd *gaitd, struct error *error)
 {
     const struct config *config = gaitd->config;
@@ -231,7 +289,7 @@ static bool open_folders(struct gaitd *gaitd, struct error *error)
     what = xprintf("state folder \"%s\"", config->state_dir);
     bool is_ours = lock_take(&gaitd->loop->lock, file, what, error);
     free(what);
-    return is_ours && folder_make(config->run_dir, error) &&
+    return is_ours && open_run_dir(gaitd, error) &&
            folder_make(config->cache_dir, error);
 }
 
@@ -254,9 +312,34 @@ static void open_handles(struct gaitd *gaitd)
     loop->has_handles = true;
 }
 
+static void on_deleted_rest(void *user, struct cJSON *result,
+                            const struct error *error, struct cJSON *data)
+{
+    const struct gaitd *gaitd = user;
+    if (error)
+        log_write(&gaitd->log, LOG_error, "a deletion is not finished: %s",
+                  error->text);
+    else if (json_integer_or(result, "deletions", 0))
+        keeper_look(gaitd->keeper);
+    cJSON_Delete(result);
+    cJSON_Delete(data);
+}
+
+static bool open_keeper(struct gaitd *gaitd, const char *database,
+                        struct error *error)
+{
+    gaitd->keeper =
+        keeper_open(database, gaitd->store, gaitd->config, &gaitd->log, error);
+    if (!gaitd->keeper)
+        return false;
+    store_delete_rest(gaitd->store, on_deleted_rest, gaitd);
+    return true;
+}
+
 static bool open_database(struct gaitd *gaitd, struct error *error)
 {
     const struct config *config = gaitd->config;
+    gaitd->gate = gate_new();
     const struct store_hooks hooks = {
         .user = gaitd,
         .on_dispatch = on_dispatch,
@@ -265,19 +348,25 @@ static bool open_database(struct gaitd *gaitd, struct error *error)
         .on_closed = on_closed,
         .on_stop = on_stop,
         .on_refused = on_refused,
+        .on_hook = on_hook,
+        .on_event = on_event,
+        .on_wait = on_wait,
         .on_stuck = on_stuck,
         .on_fatal = on_fatal,
+        .gate = gaitd->gate,
         .wake = wake_store,
+        .on_saved = on_saved,
     };
     char path[PATH_BYTES];
     if (!path_join(path, config->state_dir, "gaitd.sqlite", error))
         return false;
     gaitd->store = store_open(path, &hooks, error);
-    if (!gaitd->store)
+    if (!gaitd->store || !open_keeper(gaitd, path, error))
         return false;
+    store_limit_users(gaitd->store, config->max_running_per_user);
     gaitd->reader =
-        reader_open(path, (int)config->query_threads, config->query_deadline_s,
-                    wake_reader, gaitd, error);
+        reader_open(path, gaitd->gate, (int)config->query_threads,
+                    config->query_deadline_s, wake_reader, gaitd, error);
     return gaitd->reader != NULL;
 }
 
@@ -307,19 +396,58 @@ static void open_fleet(struct gaitd *gaitd)
     gaitd->hub = hub_new();
     gaitd->datasets = datasets_new(&gaitd->loop->uv, &gaitd->log, gaitd->config,
                                    gaitd->worker);
+    gaitd->hooks =
+        hooks_new(&gaitd->loop->uv, &gaitd->log, gaitd->config, gaitd->store);
+    store_hooks_resume(gaitd->store);
+    gaitd->limits = limits_new(&gaitd->loop->uv, gaitd->store);
     gaitd->fleet = fleet_new(&setup);
+    gaitd->retries = retries_new(&gaitd->loop->uv, gaitd->store);
+    store_set_retry(gaitd->store, gaitd->config->retry_s);
+}
+
+/* How many of so many clients there are descriptors for, beside those of
+ * workers and readers.  Accepted without one, a client could not even be told
+ * so, and workers could not be started. */
+static int room_for(const struct gaitd *gaitd, int clients)
+{
+    enum { OWN = 32, PER_THREAD = 4, PER_SLOT = 8, LEAST = 4 };
+    struct rlimit files;
+    int64_t taken = OWN + PER_THREAD * gaitd->config->query_threads +
+                    PER_SLOT * fleet_slot_count(gaitd->fleet);
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 ||
+        files.rlim_cur >= (rlim_t)(taken + clients))
+        return clients;
+    int64_t room = (int64_t)files.rlim_cur - taken;
+    if (room < LEAST)
+        room = LEAST;
+    log_write(&gaitd->log, LOG_warning,
+              "room for %lld clients only, not max_connections %d: the limit "
+              "of open files (ulimit -n) is %lld",
+              (long long)room, clients, (long long)files.rlim_cur);
+    return (int)room;
 }
 
 static bool open_socket(struct gaitd *gaitd, struct error *error)
 {
     struct loop *loop = gaitd->loop;
+    const struct config *config = gaitd->config;
     const struct server_hooks hooks = {gaitd, on_message, on_connection_close,
                                        on_server_stopped};
-    if (!listener_open(&loop->listener, gaitd->config->socket, error))
+    const struct server_limits limits = {
+        .connections = room_for(gaitd, (int)config->max_connections),
+        .connections_per_user = (int)config->max_connections_per_user,
+        .message_timeout_s = config->message_timeout_s,
+    };
+    struct rights rights;
+    gid_t group;
+    if (!rights_init(&rights, config, error) ||
+        !listener_open(&loop->listener, config->socket,
+                       rights_socket_group(&rights, &group) ? &group : NULL,
+                       error))
         return false;
     gaitd->server =
         server_open(&loop->uv, &gaitd->log, listener_take(&loop->listener),
-                    (int)gaitd->config->max_connections, &hooks, error);
+                    &rights, &limits, &hooks, error);
     return gaitd->server != NULL;
 }
 
@@ -362,17 +490,23 @@ static void close_handles(struct loop *loop)
 static void close_all(struct gaitd *gaitd)
 {
     struct loop *loop = gaitd->loop;
-    gaitd->is_stopping = true;
+    gaitd->is_stopping = gaitd->is_closing = true;
     if (gaitd->datasets)
         datasets_stop(gaitd->datasets);
+    hooks_free(gaitd->hooks); /* before the store, which it tells */
+    gaitd->hooks = NULL;
     if (gaitd->reader)
         reader_close(gaitd->reader);
+    keeper_stop(gaitd->keeper);
     if (gaitd->store)
         store_close(gaitd->store);
+    keeper_free(gaitd->keeper);
     if (gaitd->server)
         server_stop(gaitd->server);
     listener_close(&loop->listener);
     fleet_free(gaitd->fleet);
+    limits_free(gaitd->limits);
+    retries_free(gaitd->retries);
     close_handles(loop);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     int result = uv_loop_close(&loop->uv);
@@ -380,6 +514,8 @@ static void close_all(struct gaitd *gaitd)
     (void)result;
     datasets_free(gaitd->datasets);
     hub_free(gaitd->hub);
+    gate_free(gaitd->gate);
+    lock_release(&loop->run_lock);
     lock_release(&loop->lock);
 }
 
@@ -387,6 +523,7 @@ int gaitd_run(const struct config *config)
 {
     struct error error;
     struct loop loop = {.lock.descriptor = -1,
+                        .run_lock.descriptor = -1,
                         .listener.descriptor = -1,
                         .listener.lock.descriptor = -1};
     struct gaitd gaitd = {.config = config, .loop = &loop};

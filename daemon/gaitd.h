@@ -3,6 +3,7 @@
  *     clients ── server ── request ──┬── store  (writes; its own thread)
  *                            │       └── reader (questions; its threads)
  *                  hub, datasets
+ *         keeper (run_dir; its own thread)
  *                            fleet ── process ── gait-worker, one per slot
  *
  * Everything here runs on the loop's thread, which waits for no disk, no
@@ -16,6 +17,8 @@
 #include "daemon/log.h"
 #include "daemon/store.h"
 
+struct gate;
+
 struct gaitd {
     const struct config *config;
     struct log log;
@@ -23,13 +26,19 @@ struct gaitd {
     char worker[PATH_BYTES];
     struct hello hello; /* of the worker program */
     struct store *store;
+    struct gate *gate; /* between the store and the readers */
     struct reader *reader;
+    struct keeper *keeper;
     struct datasets *datasets;
     struct fleet *fleet;
+    struct limits *limits;
+    struct hooks *hooks;
+    struct retries *retries;
     struct hub *hub;
     struct server *server;
     double started_at; /* seconds since 1970 */
     bool is_stopping;  /* nothing new is begun */
+    bool is_closing;   /* store and readers have gone */
     bool has_failed;   /* the exit status will say so */
 };
 
@@ -40,6 +49,10 @@ int gaitd_run(const struct config *config);
  * gaitd_run returns.  `reply` gets {"running": n} (NULL: nobody asked).  Not
  * to be called when is_stopping. */
 void gaitd_stop(struct gaitd *gaitd, store_reply *reply, void *user);
+
+/* loop_errand, on its loop. */
+void gaitd_errand(struct gaitd *gaitd, void (*run)(void *user),
+                  void (*done)(void *user), void *user);
 
 double gaitd_now(void); /* seconds since 1970 */
 

@@ -68,15 +68,15 @@ static void on_message(void *user, const struct cJSON *message)
     answer->has_hello = hello_read(answer->hello, message, answer->error);
 }
 
-static void on_end(void *user, bool is_success, const char *reason)
+static void on_end(void *user, const struct process_end *end)
 {
     struct answer *answer = user;
     if (!answer->has_hello && answer->error->code == ERROR_NONE)
         error_set(answer->error, ERROR_PROTOCOL, "it said nothing; %.800s",
-                  reason);
-    else if (answer->has_hello && !is_success) {
+                  end->story);
+    else if (answer->has_hello && !end->is_success) {
         answer->has_hello = false;
-        error_set(answer->error, ERROR_PROTOCOL, "%.900s", reason);
+        error_set(answer->error, ERROR_PROTOCOL, "%.900s", end->story);
     }
 }
 

@@ -10,7 +10,6 @@
 #include <uv.h>
 
 #include "daemon/log.h"
-#include "daemon/tail.h"
 #include "schema/memory.h"
 #include "schema/message.h"
 
@@ -18,6 +17,8 @@ enum {
     READ_BYTES = 65536,
     QUEUE_BYTES_MAX = 1 << 20, /* unread on a child's stdin */
     EXIT_TO_EOF_MS = 2000,     /* and the other way round */
+    LOGGED_LINES_MAX = 100,    /* of stderr, for one attempt */
+    REASON_BYTES = 400,
 };
 
 struct process {
@@ -31,13 +32,14 @@ struct process {
     char label[64];
     struct inbox inbox;
     struct tail tail;
+    int logged_lines;
     char error_bytes[4096];
     bool has_child; /* the handle was initialised */
     bool has_started, has_exited, has_output_ended, have_errors_ended;
     bool is_failed, is_closing;
     int64_t status;
     int signal;
-    char complaint[400]; /* of process_fail */
+    char complaint[REASON_BYTES]; /* of process_fail */
 };
 
 struct write {
@@ -45,20 +47,34 @@ struct write {
     char *text;
 };
 
-static void describe(const struct process *process, char *text, size_t bytes)
+static void describe(const struct process *process, char text[REASON_BYTES])
 {
-    int used;
     if (process->is_failed)
-        used = snprintf(text, bytes, "%s", process->complaint);
+        snprintf(text, REASON_BYTES, "%s", process->complaint);
+    else if (process->signal == SIGKILL) /* not by us */
+        snprintf(text, REASON_BYTES,
+                 "killed by signal %d, perhaps out of memory", SIGKILL);
     else if (process->signal)
-        used = snprintf(text, bytes, "killed by signal %d", process->signal);
+        snprintf(text, REASON_BYTES, "killed by signal %d", process->signal);
     else
-        used = snprintf(text, bytes, "exit status %d", (int)process->status);
-    if (process->tail.count == 0 || (size_t)used + 3 >= bytes)
-        return;
-    text[used++] = ':';
-    text[used++] = '\n';
-    tail_print(&process->tail, text + used, bytes - (size_t)used);
+        snprintf(text, REASON_BYTES, "exit status %d", (int)process->status);
+}
+
+static void tell_end(const struct process *process)
+{
+    char reason[REASON_BYTES], text[STDERR_BYTES];
+    char story[sizeof reason + sizeof text + 2];
+    describe(process, reason);
+    process_stderr(process, text);
+    snprintf(story, sizeof story, "%s%s%s", reason, *text ? ":\n" : "", text);
+    const struct process_end end = {
+        .is_success =
+            !process->is_failed && process->signal == 0 && process->status == 0,
+        .reason = reason,
+        .stderr_text = text,
+        .story = story,
+    };
+    process->hooks.on_end(process->hooks.user, &end);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -66,14 +82,8 @@ static void on_closed(uv_handle_t *handle)
     struct process *process = handle->data;
     if (--process->handles > 0)
         return;
-    if (process->has_started) {
-        char reason[PROCESS_REASON_BYTES];
-        describe(process, reason, sizeof reason);
-        process->hooks.on_end(process->hooks.user,
-                              !process->is_failed && process->signal == 0 &&
-                                  process->status == 0,
-                              reason);
-    }
+    if (process->has_started)
+        tell_end(process);
     inbox_release(&process->inbox);
     free(process);
 }
@@ -120,7 +130,12 @@ static void on_exited(uv_process_t *child, int64_t status, int signal_number)
 static void on_line(void *user, const char *line)
 {
     struct process *process = user;
-    log_write(process->log, LOG_info, "%s says: %s", process->label, line);
+    if (process->logged_lines < LOGGED_LINES_MAX)
+        log_write(process->log, LOG_info, "%s says: %s", process->label, line);
+    else if (process->logged_lines == LOGGED_LINES_MAX)
+        log_write(process->log, LOG_warning, "%s says more than goes here",
+                  process->label);
+    process->logged_lines += process->logged_lines <= LOGGED_LINES_MAX;
 }
 
 static void take_messages(struct process *process)
@@ -353,9 +368,15 @@ void process_fail(struct process *process, const char *format, ...)
         uv_process_kill(&process->child, SIGKILL);
 }
 
-void process_forget_tail(struct process *process)
+void process_stderr(const struct process *process, char text[STDERR_BYTES])
+{
+    tail_print(&process->tail, text, STDERR_BYTES);
+}
+
+void process_forget_stderr(struct process *process)
 {
     tail_clear(&process->tail);
+    process->logged_lines = 0;
 }
 
 void process_wait_all(struct uv_loop_s *loop)

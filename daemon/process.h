@@ -2,8 +2,9 @@
  *
  * Workers, and the worker program's --identify and --prepare, are started
  * with pipes as stdin, stdout and stderr, in a session of their own (so that
- * Ctrl-C in gaitd's terminal is for gaitd alone).  Every line of stderr goes
- * to the log; the last ones are kept, to say why a child ended.
+ * Ctrl-C in gaitd's terminal is for gaitd alone).  Lines of stderr go to the
+ * log, of a child that says no end of them only the first; the last ones are
+ * kept, to say why a child ended.
  *
  * A process has finished when it has exited and both its outputs have ended,
  * in whatever order that happens, but at most 2 s after the exit, because a
@@ -16,6 +17,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "daemon/tail.h"
 #include "schema/error.h"
 
 struct cJSON;
@@ -23,18 +25,25 @@ struct log;
 struct process;
 struct uv_loop_s;
 
+/* How it ended.  Borrowed. */
+struct process_end {
+    bool is_success; /* it exited with status 0 by itself */
+    /* "exit status 3", "killed by signal 9, perhaps out of memory", or what
+     * process_fail was told. */
+    const char *reason;
+    const char *stderr_text; /* its last lines there, "" for none */
+    const char *story;       /* both in one text */
+};
+
 struct process_hooks {
     void *user;
     /* Borrowed.  Not called any more after process_fail. */
     void (*on_message)(void *user, const struct cJSON *message);
-    /* Once, at the very end: the process is freed on return.  `reason` says
-     * how it ended ("exit status 3", "killed by signal 9", or what
-     * process_fail was told, then what it last said on stderr); is_success:
-     * it exited with status 0 by itself. */
-    void (*on_end)(void *user, bool is_success, const char *reason);
+    /* Once, at the very end: the process is freed on return. */
+    void (*on_end)(void *user, const struct process_end *end);
 };
 
-enum { PROCESS_REASON_BYTES = 1000 };
+enum { STDERR_BYTES = TAIL_BYTES };
 
 /* Starts argv[0] (a path); `label` begins its lines in the log.  NULL when it
  * cannot be started; on_end is not called then. */
@@ -62,8 +71,10 @@ void process_spare(struct process *process);
 void process_fail(struct process *process, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Forgets what stderr said so far (another attempt begins). */
-void process_forget_tail(struct process *process);
+/* What stderr said last, as many whole lines as fit, in UTF-8; and forgets
+ * what it said so far (another attempt begins). */
+void process_stderr(const struct process *process, char text[STDERR_BYTES]);
+void process_forget_stderr(struct process *process);
 
 /* Runs a loop that has nothing but processes on it until all have ended. */
 void process_wait_all(struct uv_loop_s *loop);

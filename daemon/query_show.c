@@ -14,7 +14,7 @@ static const struct field run_fields[] = {
 static const struct field attempt_fields[] = {
     {"id", row_integer},   {"number", row_integer},  {"device", row_text},
     {"pid", row_integer},  {"started_at", row_real}, {"ended_at", row_real},
-    {"outcome", row_text}, {"message", row_text},
+    {"outcome", row_text}, {"message", row_text},    {"stderr", row_text},
 };
 #define COUNT(fields) (int)(sizeof(fields) / sizeof *(fields))
 
@@ -40,7 +40,7 @@ static bool add_attempts(const struct question *question, int64_t job,
     struct cJSON *attempts = cJSON_AddArrayToObject(answer, "attempts");
     struct statement *s = db_sql(
         question->db, "SELECT id, number, device, pid, started_at, ended_at, "
-                      "outcome, message FROM attempt WHERE job_id = ? "
+                      "outcome, message, stderr FROM attempt WHERE job_id = ? "
                       "ORDER BY number");
     bind_integer(s, job);
     while (statement_next(s)) {

@@ -1,13 +1,12 @@
 #include <cjson/cJSON.h>
 
+#include "daemon/columns.h"
 #include "daemon/query.h"
 #include "schema/json.h"
 
 static const struct field fields[] = {
-    {"id", row_integer},
-    {"name", row_text},
-    {"owner", row_text},
-    {"job_count", row_integer},
+    {"id", row_integer},        {"name", row_text},       {"owner", row_text},
+    {"job_count", row_integer}, {"is_kept", row_boolean},
 };
 enum { FIELD_COUNT = sizeof fields / sizeof *fields };
 
@@ -17,8 +16,8 @@ static bool write_counts(const struct question *question, int64_t sweep,
 {
     int64_t counts[JOB_STATE_COUNT] = {0};
     struct statement *s =
-        db_sql(question->db, "SELECT state, count(*) FROM job "
-                             "WHERE sweep_id = ? GROUP BY state");
+        db_sql(question->db, "SELECT state, count FROM job_count "
+                             "WHERE sweep_id = ? AND count > 0");
     bind_integer(s, sweep);
     *is_final = true;
     while (statement_next(s)) {
@@ -54,18 +53,23 @@ bool query_sweep_write(const struct question *question, int64_t id,
     bool is_final = false;
     *sweep = cJSON_CreateObject();
     struct statement *s =
-        db_sql(question->db, "SELECT id, name, owner, job_count, submitted_at "
-                             "FROM sweep WHERE id = ?");
+        db_sql(question->db,
+               "SELECT id, name, owner, job_count, is_kept, "
+               "submitted_at" CONTROL_COLUMNS " FROM sweep WHERE id = ?");
     bind_integer(s, id);
     double submitted_at = 0;
+    struct controls controls;
+    controls_init(&controls);
     while (statement_next(s)) {
         row_fields(*sweep, fields, FIELD_COUNT, s, 0);
         submitted_at = column_real(s, FIELD_COUNT);
+        controls_load(s, FIELD_COUNT + 1, &controls);
     }
     if (!statement_finish(s, error) ||
         !write_counts(question, id, *sweep, &is_final, error))
         return false;
     cJSON_AddItemToObjectCS(*sweep, "submitted_at", json_number(submitted_at));
+    controls_write(&controls, *sweep);
     return write_finished(question, id, *sweep, is_final, error);
 }
 
@@ -75,7 +79,7 @@ static bool next_sweep(const struct question *question, int64_t before,
 {
     struct statement *s =
         db_sql(question->db, "SELECT max(id) FROM sweep WHERE id < ? "
-                             "AND is_hidden = 0");
+                             "AND is_hidden = 0 AND is_complete");
     bind_integer(s, before);
     while (statement_next(s))
         *sweep = column_integer_or(s, 0, 0);

@@ -1,8 +1,9 @@
 /* reader.h: questions, answered from read-only connections off the loop.
  *
  * A few threads, each with a connection of its own, so that a long question
- * delays neither a commit nor another question.  Every question has a
- * deadline, because a reader left open would pin the WAL.
+ * delays neither a commit nor another question; one user gets at most half of
+ * the threads.  Every question has a deadline, because a reader left open would
+ * pin the WAL.
  */
 #ifndef DAEMON_READER_H
 #define DAEMON_READER_H
@@ -11,10 +12,11 @@
 
 struct reader;
 
-/* `wake` as in store.h; the loop then calls reader_deliver. */
-struct reader *reader_open(const char *path, int threads, double deadline_s,
-                           void (*wake)(void *user), void *user,
-                           struct error *error);
+/* `gate` is borrowed; each question passes through it.  `wake` as in store.h;
+ * the loop then calls reader_deliver. */
+struct reader *reader_open(const char *path, struct gate *gate, int threads,
+                           double deadline_s, void (*wake)(void *user),
+                           void *user, struct error *error);
 void reader_close(struct reader *reader);
 void reader_deliver(struct reader *reader);
 

@@ -1,10 +1,9 @@
 /* How attempts end, and what becomes of their jobs. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "daemon/operation.h"
-
-enum { CRASHES_MAX = 3 }; /* in a row, without a new checkpoint */
 
 struct ending_operation {
     struct operation operation;
@@ -19,7 +18,16 @@ static const char *const outcomes[] = {OUTCOMES(NAME)};
 static const bool is_event[OUTCOME_COUNT] = {
     [OUTCOME_lost] = true,
     [OUTCOME_crashed] = true,
+    [OUTCOME_stalled] = true,
     [OUTCOME_nondeterministic] = true,
+};
+
+/* Outcomes that count against a job, and what they are called then. */
+static const struct {
+    const char *done, *noun;
+} counted[OUTCOME_COUNT] = {
+    [OUTCOME_crashed] = {"crashed", "a crash"},
+    [OUTCOME_stalled] = {"stalled", "a stall"},
 };
 
 static bool find_job(struct store *store, int64_t attempt, int64_t *job,
@@ -39,10 +47,13 @@ static bool close_attempt(struct store *store, int64_t attempt,
 {
     struct statement *s =
         db_sql(store->db, "UPDATE attempt SET ended_at = ?, outcome = ?, "
-                          "message = nullif(?, '') WHERE id = ?");
+                          "message = nullif(?, ''), step = nullif(?, -1), "
+                          "seconds = ifnull(?, seconds) WHERE id = ?");
     bind_real(s, store->now);
     bind_text(s, outcomes[ending->outcome]);
     bind_text(s, ending->message);
+    bind_integer(s, ending->step);
+    bind_real(s, ending->seconds);
     bind_integer(s, attempt);
     return statement_run(s, error);
 }
@@ -85,10 +96,13 @@ static enum job_event judge(const struct stored_job *job,
     case OUTCOME_lost:
         return JOB_ON_requeue;
     case OUTCOME_crashed:
+    case OUTCOME_stalled:
         if (job->crashes < CRASHES_MAX)
             return JOB_ON_requeue;
-        error_prefix(reason, "crashed %d times without a new checkpoint",
-                     job->crashes);
+        error_prefix(reason,
+                     "crashed or stalled %d times without a new checkpoint, "
+                     "and %s at last",
+                     job->crashes, counted[ending->outcome].done);
         return JOB_ON_fail;
     case OUTCOME_done:
         error_set(reason, ERROR_CORRUPT,
@@ -107,9 +121,19 @@ static bool end_job(struct store *store, struct stored_job *job,
     struct error reason;
     error_set(&reason, ERROR_NONE, "%s", ending->message);
     enum job_event event = judge(job, ending, &reason);
+    bool is_over = false;
+    if (event == JOB_ON_requeue &&
+        !store_limit_check(store, job, &is_over, &reason, error))
+        return false;
+    if (is_over)
+        event = JOB_ON_fail;
     const char *text =
         event == JOB_ON_finish || !reason.text[0] ? NULL : reason.text;
-    return store_job_move(store, job, event, text, error);
+    const char *noun = counted[ending->outcome].noun;
+    if (!store_job_move(store, job, event, text, error))
+        return false;
+    return job->state != JOB_queued || !noun ||
+           store_job_wait(store, job, noun, error);
 }
 
 static bool end(struct store *store, int64_t attempt, int64_t job_id,
@@ -126,7 +150,9 @@ static bool end(struct store *store, int64_t attempt, int64_t job_id,
     if (ending->outcome == OUTCOME_diverged &&
         !remember_divergence(store, job.run, ending, error))
         return false;
-    if (ending->outcome == OUTCOME_crashed && !count_crash(store, &job, error))
+    /* One that was paused or cancelled may end as it likes. */
+    if (counted[ending->outcome].noun && job.state == JOB_running &&
+        !count_crash(store, &job, error))
         return false;
     if (job.state == JOB_running && !end_job(store, &job, ending, error))
         return false;
@@ -182,7 +208,7 @@ static bool run_ending(struct store *store, struct operation *operation,
         return false;
     store_slots_free(store, o->attempt);
     notice_closed(&store->said, o->attempt);
-    return true;
+    return store_drain_check(store, error);
 }
 
 void store_attempt_end(struct store *store, int64_t attempt,
@@ -192,6 +218,36 @@ void store_attempt_end(struct store *store, int64_t attempt,
     o->operation.is_kept = true;
     o->attempt = attempt;
     o->ending = *ending;
+    store_push(store, &o->operation);
+}
+
+/* What stderr said. */
+
+struct stderr_operation {
+    struct operation operation;
+    int64_t attempt;
+    char text[];
+};
+
+static bool run_stderr(struct store *store, struct operation *operation,
+                       struct error *error)
+{
+    const struct stderr_operation *o = (struct stderr_operation *)operation;
+    struct statement *s =
+        db_sql(store->db, "UPDATE attempt SET stderr = ? WHERE id = ?");
+    bind_text(s, o->text);
+    bind_integer(s, o->attempt);
+    return statement_run(s, error);
+}
+
+void store_attempt_stderr(struct store *store, int64_t attempt,
+                          const char *text)
+{
+    size_t bytes = strlen(text) + 1;
+    struct stderr_operation *o = operation_new(sizeof *o + bytes, run_stderr);
+    o->operation.is_kept = true;
+    o->attempt = attempt;
+    memcpy(o->text, text, bytes);
     store_push(store, &o->operation);
 }
 
@@ -214,6 +270,8 @@ static bool next_lost(struct store *store, int64_t *attempt, int64_t *job,
 bool store_recover(struct store *store, struct error *error)
 {
     static const struct ending lost = {.outcome = OUTCOME_lost,
+                                       .step = -1,
+                                       .seconds = NAN,
                                        .message = "gaitd ended"};
     int count = 0;
     for (;; count++) {
@@ -225,7 +283,10 @@ bool store_recover(struct store *store, struct error *error)
         if (!end(store, attempt, job, &lost, error))
             return false;
     }
+    if (!store_after_recover(store, error))
+        return false;
     struct error text;
-    error_set(&text, ERROR_NONE, "%d attempts had been cut short", count);
+    error_set(&text, ERROR_NONE, "%d attempt%s had been cut short", count,
+              count == 1 ? "" : "s");
     return store_event_add(store, "started", 0, 0, text.text, error);
 }

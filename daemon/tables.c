@@ -33,7 +33,8 @@ static const struct {
      "min(r.epochs_done, j.nb_epochs) AS epoch" METRIC_COLUMNS
      ", " DIVERGED_EPOCH
      " AS diverged_epoch FROM job j JOIN run r ON r.id = j.run_id "
-     "JOIN sweep s ON s.id = j.sweep_id WHERE r.replica >= 0"},
+     "JOIN sweep s ON s.id = j.sweep_id WHERE r.replica >= 0 "
+     "AND s.is_complete"},
     {"curve",
      "CREATE VIEW curve AS SELECT j.id AS job, s.name AS sweep, j.position, "
      "j.run_id AS run" SETTING_COLUMNS ", "
@@ -41,7 +42,7 @@ static const struct {
      "h.valid_loss, h.test_accuracy, h.test_loss, h.state_hash, h.seconds "
      "FROM job j JOIN run r ON r.id = j.run_id "
      "JOIN sweep s ON s.id = j.sweep_id JOIN history h ON " JOB_ROWS
-     " WHERE r.replica >= 0"},
+     " WHERE r.replica >= 0 AND s.is_complete"},
 };
 
 static bool read_integer(struct db *db, const char *sql, int64_t *value,
@@ -126,11 +127,10 @@ static bool has_column(struct db *db, const struct setting *setting, bool *has,
     return statement_finish(s, error);
 }
 
-static char *column_default(const struct setting *setting)
+/* `defaults`: the struct that the setting is a field of. */
+static char *column_default(const struct setting *setting, const void *defaults)
 {
-    struct settings defaults;
-    settings_init(&defaults);
-    const void *field = (const char *)&defaults + setting->offset;
+    const void *field = (const char *)defaults + setting->offset;
     switch (setting->type) {
     case SETTING_TEXT:
         return xprintf("TEXT NOT NULL DEFAULT '%s'", (const char *)field);
@@ -145,22 +145,33 @@ static char *column_default(const struct setting *setting)
     return NULL;
 }
 
+static bool add_column(struct db *db, const struct setting *setting,
+                       const void *defaults, struct error *error)
+{
+    bool has = false;
+    if (!has_column(db, setting, &has, error))
+        return false;
+    if (has)
+        return true;
+    char *type = column_default(setting, defaults);
+    char *sql = xprintf("ALTER TABLE %s ADD COLUMN %s %s",
+                        column_table(setting), setting->name, type);
+    free(type);
+    return run_text(db, sql, error);
+}
+
 static bool add_columns(struct db *db, struct error *error)
 {
-    for (int i = 0; i < setting_count; i++) {
-        const struct setting *setting = &setting_table[i];
-        bool has = false;
-        if (!has_column(db, setting, &has, error))
+    struct settings settings;
+    struct controls controls;
+    settings_init(&settings);
+    controls_init(&controls);
+    for (int i = 0; i < setting_count; i++)
+        if (!add_column(db, &setting_table[i], &settings, error))
             return false;
-        if (has)
-            continue;
-        char *type = column_default(setting);
-        char *sql = xprintf("ALTER TABLE %s ADD COLUMN %s %s",
-                            column_table(setting), setting->name, type);
-        free(type);
-        if (!run_text(db, sql, error))
+    for (int i = 0; i < CONTROL_COUNT; i++)
+        if (!add_column(db, &control_table[i], &controls, error))
             return false;
-    }
     return true;
 }
 

@@ -2,17 +2,51 @@
 
 #include <string.h>
 
-#include "schema/memory.h"
+#include "schema/utf8.h"
+
+/* What is neither UTF-8 nor printable becomes '?', a tab a space. */
+static void clean(char *text, size_t length)
+{
+    for (size_t i = 0; i < length;) {
+        size_t step = utf8_length(text + i, length - i);
+        if (text[i] == '\t')
+            text[i] = ' ';
+        else if (step == 0 || (unsigned char)text[i] < ' ' || text[i] == 127)
+            text[i] = '?';
+        i += step ? step : 1;
+    }
+}
+
+/* Where the last whole lines begin that fit in `bytes`. */
+static size_t find_last(const struct tail *tail, size_t bytes)
+{
+    size_t from = tail->line > bytes ? tail->line - bytes : 0;
+    while (from > 0 && from < tail->line && tail->text[from - 1] != '\n')
+        from++;
+    return from;
+}
+
+/* Rarely, so that a child that says no end of lines costs little. */
+static void make_room(struct tail *tail)
+{
+    if (tail->used + TAIL_LINE_BYTES < sizeof tail->text)
+        return;
+    size_t from = find_last(tail, TAIL_BYTES);
+    memmove(tail->text, tail->text + from, tail->used - from);
+    tail->used -= from;
+    tail->line -= from;
+}
 
 static void take_line(struct tail *tail,
                       void (*on_line)(void *user, const char *line), void *user)
 {
-    tail->partial[tail->used] = '\0';
-    memcpy(tail->lines[tail->next], tail->partial, tail->used + 1);
-    tail->next = (tail->next + 1) % TAIL_LINES;
-    tail->count += tail->count < TAIL_LINES;
-    tail->used = 0;
-    on_line(user, tail->partial);
+    char *line = tail->text + tail->line;
+    clean(line, tail->used - tail->line);
+    tail->text[tail->used] = '\0';
+    on_line(user, line);
+    tail->text[tail->used++] = '\n';
+    tail->line = tail->used;
+    make_room(tail);
 }
 
 void tail_add(struct tail *tail, const char *bytes, size_t count,
@@ -21,44 +55,27 @@ void tail_add(struct tail *tail, const char *bytes, size_t count,
     for (const char *end = bytes + count; bytes < end; bytes++) {
         if (*bytes == '\n')
             take_line(tail, on_line, user);
-        else if (*bytes && tail->used < TAIL_LINE_BYTES - 1)
-            tail->partial[tail->used++] = *bytes;
+        else if (*bytes && tail->used - tail->line < TAIL_LINE_BYTES - 1)
+            tail->text[tail->used++] = *bytes;
     }
 }
 
 void tail_end(struct tail *tail, void (*on_line)(void *user, const char *line),
               void *user)
 {
-    if (tail->used > 0)
+    if (tail->used > tail->line)
         take_line(tail, on_line, user);
 }
 
 void tail_clear(struct tail *tail)
 {
-    tail->count = tail->next = 0;
-    tail->used = 0;
-}
-
-static const char *line_at(const struct tail *tail, int back)
-{
-    return tail->lines[(tail->next - back + TAIL_LINES) % TAIL_LINES];
+    tail->used = tail->line = 0;
 }
 
 void tail_print(const struct tail *tail, char *text, size_t bytes)
 {
-    int first = 0; /* lines, counted from the newest */
-    size_t used = 0;
-    while (first < tail->count &&
-           used + strlen(line_at(tail, first + 1)) + 1 <= bytes)
-        used += strlen(line_at(tail, ++first)) + 1;
-    char *at = text;
-    for (int back = first; back > 0; back--) {
-        const char *line = line_at(tail, back);
-        size_t length = strlen(line);
-        memcpy(at, line, length);
-        at += length;
-        if (back > 1)
-            *at++ = '\n';
-    }
-    *at = '\0';
+    size_t from = find_last(tail, bytes);
+    size_t length = tail->line - from;
+    memcpy(text, tail->text + from, length);
+    text[length ? length - 1 : 0] = '\0';
 }

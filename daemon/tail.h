@@ -1,18 +1,20 @@
-/* tail.h: the last lines of what a child says on its stderr.
+/* tail.h: the last lines of what a child says on its stderr, as printable
+ * UTF-8 whatever its bytes are.
  */
 #ifndef DAEMON_TAIL_H
 #define DAEMON_TAIL_H
 
 #include <stddef.h>
 
-enum { TAIL_LINES = 20, TAIL_LINE_BYTES = 400 };
+enum {
+    TAIL_BYTES = 4096, /* that are kept at least */
+    TAIL_LINE_BYTES = 400
+};
 
 struct tail {
-    char lines[TAIL_LINES][TAIL_LINE_BYTES];
-    int count;                     /* lines kept */
-    int next;                      /* where the next one goes */
-    char partial[TAIL_LINE_BYTES]; /* a line without its newline yet */
-    size_t used;                   /* of `partial` */
+    char text[4 * TAIL_BYTES]; /* whole lines, then one without newline yet */
+    size_t used;
+    size_t line; /* where that one begins */
 };
 
 /* Takes bytes as they come; calls on_line for each whole line.  Long lines
@@ -27,7 +29,7 @@ void tail_end(struct tail *tail, void (*on_line)(void *user, const char *line),
 void tail_clear(struct tail *tail);
 
 /* The last lines, oldest first, separated by newlines: as many whole ones as
- * fit in `bytes`. */
+ * fit in `bytes`, but no more than are kept. */
 void tail_print(const struct tail *tail, char *text, size_t bytes);
 
 #endif

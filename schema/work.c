@@ -86,6 +86,22 @@ void work_init(struct work *work, const struct settings *settings,
     };
 }
 
+double work_piece(const struct settings *settings, int width,
+                  int64_t chunk_rows)
+{
+    struct parts parts = count(settings, width);
+    const double pieces[] = {
+        4 * parts.cubes,
+        step_flops(settings, &parts),
+        (double)chunk_rows * parts.row,
+        settings->diagnostics ? diagnostics_flops(settings, &parts) : 0,
+    };
+    double largest = 0;
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
+        largest = pieces[i] > largest ? pieces[i] : largest;
+    return largest;
+}
+
 static int64_t common(int64_t a, int64_t b)
 {
     return a == b ? a : 0;

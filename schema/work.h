@@ -34,6 +34,12 @@ void work_add(struct work *sum, const struct work *work, bool is_first);
 void work_init(struct work *work, const struct settings *settings,
                const struct dataset_shape *shape);
 
+/* FLOPs of the largest piece after which a worker looks up: making the
+ * network (counted as 4 n^3 for each layer's orthogonal start), an update,
+ * `chunk_rows` rows of an evaluation, the diagnostics of a row. */
+double work_piece(const struct settings *settings, int width,
+                  int64_t chunk_rows);
+
 /* Evaluations of an epoch of `steps` updates: those of eval_every and
  * eval_offset, and the one at its end. */
 int64_t work_evaluations(const struct settings *settings, int64_t steps);

@@ -2,6 +2,7 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -21,18 +22,21 @@ enum { READ_BYTES = 64 << 10 };
 
 struct channel {
     int in, out;
-    int lease_ms;
+    int lease_ms, grace_ms;
     int leave_fd; /* an eventfd: readable when the reader is to leave */
     int end_fd;   /* an eventfd: readable from the end on */
     pthread_t reader;
     atomic_int end;
     atomic_int waiting; /* messages in the queue */
     bool is_stuck;      /* the peer left a message unread past the end */
+    _Atomic int64_t beats;
+    _Atomic int64_t expected_ms; /* until the next; -1: no telling */
 
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
     cJSON *queue; /* an array */
     bool is_woken;
+    bool is_closing;
 
     pthread_mutex_t write_lock; /* never held while waiting for the peer */
 };
@@ -162,13 +166,38 @@ bool channel_send(struct channel *channel, struct cJSON *message)
 /* --- reading ---------------------------------------------------------------
  */
 
+void channel_beat(struct channel *channel, double expected_s)
+{
+    bool is_known = expected_s < 1e9; /* seconds: some thirty years */
+    atomic_store_explicit(&channel->expected_ms,
+                          is_known ? (int64_t)(expected_s * 1000) : -1,
+                          memory_order_relaxed);
+    atomic_fetch_add_explicit(&channel->beats, 1, memory_order_relaxed);
+}
+
+static double expected_s(struct channel *channel)
+{
+    int64_t ms =
+        atomic_load_explicit(&channel->expected_ms, memory_order_relaxed);
+    return ms < 0 ? INFINITY : (double)ms / 1000;
+}
+
 /* On the reader's thread, which must not wait: a peer that leaves our output
  * unread gets the answer to a later ping. */
 static void answer_ping(struct channel *channel)
 {
-    static const char text[] = "{\"type\":\"pong\"}\n";
+    size_t length;
     bool is_written;
-    try_write(channel, text, sizeof text - 1, &is_written);
+    cJSON *pong = cJSON_CreateObject();
+    cJSON_AddStringToObject(pong, "type", "pong");
+    cJSON_AddItemToObject(pong, "beats",
+                          json_integer(atomic_load_explicit(
+                              &channel->beats, memory_order_relaxed)));
+    cJSON_AddItemToObject(pong, "expected_s", json_number(expected_s(channel)));
+    char *text = message_print(pong, &length);
+    cJSON_Delete(pong);
+    try_write(channel, text, length, &is_written);
+    free(text);
 }
 
 static void enqueue(struct channel *channel, cJSON *message)
@@ -221,7 +250,9 @@ static bool read_some(struct channel *channel, struct inbox *inbox)
     return true;
 }
 
-/* Waits for input or a signal; CHANNEL_OPEN while there is more to come. */
+/* Waits for input or a signal; CHANNEL_OPEN while there is more to come.  What
+ * has come when the lease was over already (the process was stopped) is too
+ * late: gaitd may have given this worker up. */
 static enum channel_end turn(struct channel *channel, struct inbox *inbox,
                              int64_t *heard_ms)
 {
@@ -231,12 +262,36 @@ static enum channel_end turn(struct channel *channel, struct inbox *inbox,
     int count = poll(fds, 2, left > 0 ? (int)left : 0);
     if (count < 0)
         return errno == EINTR ? CHANNEL_OPEN : CHANNEL_CLOSED;
-    if (count == 0)
-        return CHANNEL_UNHEARD;
     if (fds[1].revents)
         return CHANNEL_TERMINATED; /* or closed by our own side */
+    if (count == 0 || now_ms() - *heard_ms > channel->lease_ms)
+        return CHANNEL_UNHEARD;
     *heard_ms = now_ms();
     return read_some(channel, inbox) ? CHANNEL_OPEN : CHANNEL_CLOSED;
+}
+
+/* After the end: until the worker's thread closes the channel; one that does
+ * not come to it hangs. */
+static void await_close(struct channel *channel)
+{
+    struct timespec until;
+    int code = 0;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += channel->grace_ms / 1000;
+    until.tv_nsec += channel->grace_ms % 1000 * 1000000L;
+    if (until.tv_nsec >= 1000000000L)
+        until.tv_sec++, until.tv_nsec -= 1000000000L;
+    pthread_mutex_lock(&channel->lock);
+    while (!channel->is_closing && code == 0)
+        code =
+            pthread_cond_timedwait(&channel->changed, &channel->lock, &until);
+    bool is_closing = channel->is_closing;
+    pthread_mutex_unlock(&channel->lock);
+    if (is_closing)
+        return;
+    fprintf(stderr, "gait-worker: did not come to an end in %g s, leaving\n",
+            channel->grace_ms / 1000.0);
+    _exit(EXIT_FAILURE);
 }
 
 static void *run_reader(void *user)
@@ -250,6 +305,7 @@ static void *run_reader(void *user)
         continue;
     finish(channel, end);
     inbox_release(&inbox);
+    await_close(channel);
     return NULL;
 }
 
@@ -319,16 +375,27 @@ static void release(struct channel *channel)
     free(channel);
 }
 
-struct channel *channel_open(int in, int out, int lease_ms, struct error *error)
+static void init_changed(pthread_cond_t *changed)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+struct channel *channel_open(int in, int out, int lease_ms, int grace_ms,
+                             struct error *error)
 {
     struct channel *channel = xcalloc(1, sizeof *channel);
     channel->in = in;
     channel->out = out;
     channel->lease_ms = lease_ms;
+    channel->grace_ms = grace_ms;
     channel->queue = cJSON_CreateArray();
     pthread_mutex_init(&channel->lock, NULL);
     pthread_mutex_init(&channel->write_lock, NULL);
-    pthread_cond_init(&channel->changed, NULL);
+    init_changed(&channel->changed);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN);
     channel->leave_fd = eventfd(0, EFD_CLOEXEC);
@@ -367,6 +434,10 @@ void channel_close(struct channel *channel)
 {
     if (signal_fd == channel->leave_fd)
         signal_fd = -1; /* a signal from here on is too late to matter */
+    pthread_mutex_lock(&channel->lock);
+    channel->is_closing = true;
+    pthread_cond_broadcast(&channel->changed);
+    pthread_mutex_unlock(&channel->lock);
     tell(channel->leave_fd);
     pthread_join(channel->reader, NULL);
     release(channel);

@@ -8,6 +8,12 @@
  * Messages are written whole, one at a time.  A peer that does not read holds
  * the writer up, but never past the end: then a message has END_WRITE_MS.
  * When the peer is gone (EPIPE) that is an end too.
+ *
+ * The answer to a ping carries the heart beat of the worker's thread
+ * (channel_beat), so that one that hangs is seen though the reader answers.
+ * A thread that has not come to channel_close within the grace after the end
+ * hangs too: then the process is ended here, so that none is left behind when
+ * there is no gaitd to kill it.
  */
 #ifndef WORKER_CHANNEL_H
 #define WORKER_CHANNEL_H
@@ -23,13 +29,17 @@ enum channel_end {
     CHANNEL_UNHEARD,    /* nothing heard for the lease */
 };
 
-enum { CHANNEL_LEASE_MS = 30000, END_WRITE_MS = 1000 };
+enum {
+    CHANNEL_LEASE_MS = 30000,
+    CHANNEL_GRACE_MS = 30000,
+    END_WRITE_MS = 1000
+};
 
 struct channel;
 
 /* `in` and `out` are borrowed.  SIGPIPE and SIGINT (which a terminal sends to
  * the daemon too) are ignored from then on. */
-struct channel *channel_open(int in, int out, int lease_ms,
+struct channel *channel_open(int in, int out, int lease_ms, int grace_ms,
                              struct error *error);
 void channel_close(struct channel *channel);
 
@@ -51,5 +61,10 @@ struct cJSON *channel_wait(struct channel *channel);
 void channel_wake(struct channel *channel);
 
 enum channel_end channel_end(struct channel *channel);
+
+/* On the worker's thread: it lives, and will be here again in about so many
+ * seconds; INFINITY: no telling, it waits for a disk or another worker.  Costs
+ * two stores. */
+void channel_beat(struct channel *channel, double expected_s);
 
 #endif

@@ -107,6 +107,7 @@ def test_kill_of_the_worker(new_daemon, expected):
         result = outcome(client), attempts(client)
     check_resumed(result, expected, "crashed")
     assert result[1][0]["pid"] != result[1][1]["pid"]
+    assert result[1][0]["message"] == "killed by signal 9, perhaps out of memory"
 
 
 def test_sigterm_of_the_worker(new_daemon, expected):

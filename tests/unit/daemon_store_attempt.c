@@ -276,6 +276,11 @@ static void different_diagnostics_are_refused(void **state)
     loop_end(loop);
 }
 
+static const struct saved_checkpoint saved_10 = {10, 1, 5, "10-1.safetensors",
+                                                 "abc"};
+static const struct saved_checkpoint saved_20 = {20, 1, 5, "20-1.safetensors",
+                                                 "abc"};
+
 static void messages_of_an_ended_attempt_are_ignored(void **state)
 {
     (void)state;
@@ -286,8 +291,8 @@ static void messages_of_an_ended_attempt_are_ignored(void **state)
     wait_dispatches(loop, 2);
     int before = loop->committed_count;
     send_row(loop, first, 20);
-    store_attempt_started(loop->store, first, 77);
-    store_checkpoint(loop->store, first, 20, "20-1.safetensors", 5, "abc");
+    store_attempt_started(loop->store, first, 77, 0);
+    store_checkpoint(loop->store, first, &saved_20, NULL);
     loop_sync(loop);
     assert_int_equal(loop->committed_count, before);
     assert_int_equal(loop->refused_count, 0);
@@ -323,6 +328,8 @@ static void outcomes_decide(void **state)
         {OUTCOME_lost, 2, "end of file", JOB_queued, "end of file"},
         {OUTCOME_crashed, 2, "signal 11", JOB_queued, "signal 11"},
         {OUTCOME_crashed, 3, "signal 11", JOB_done, ""},
+        {OUTCOME_stalled, 2, "no batch", JOB_queued, "no batch"},
+        {OUTCOME_stalled, 3, "no batch", JOB_done, ""},
         {OUTCOME_failed, 2, "no such data", JOB_failed, "no such data"},
         {OUTCOME_nondeterministic, 3, "differs", JOB_failed, "differs"},
         {OUTCOME_diverged, 2, "in epoch 3", JOB_failed, "in epoch 3"},
@@ -338,27 +345,46 @@ static void outcomes_decide(void **state)
         assert_int_equal(loop->changes[before].from, JOB_running);
         assert_int_equal(loop->changes[before].to, cases[i].state);
         assert_string_equal(loop->changes[before].reason, cases[i].reason);
-        /* A queued job is tried again at once, in the same transaction. */
+        /* A queued job is tried again at once, in the same transaction, or
+         * has to wait. */
+        bool has_to_wait = cases[i].outcome == OUTCOME_crashed ||
+                           cases[i].outcome == OUTCOME_stalled;
+        bool is_queued = cases[i].state == JOB_queued;
+        assert_int_equal(loop->wait_count, is_queued && has_to_wait);
         assert_int_equal(loop->dispatch_count,
-                         cases[i].state == JOB_queued ? 2 : 1);
+                         is_queued && !has_to_wait ? 2 : 1);
         loop_end(loop);
     }
+}
+
+/* The job that waits has waited. */
+static void end_wait(struct loop *loop, int waits, double seconds)
+{
+    assert_int_equal(loop->wait_count, waits);
+    assert_int_equal(loop->waits[waits - 1], 1);
+    if (loop->wait_s[waits - 1] != seconds)
+        fail_msg("waits %g s, expected %g s", loop->wait_s[waits - 1], seconds);
+    store_retry(loop->store, 1);
+    loop_sync(loop);
 }
 
 static void three_crashes_in_a_row_fail_the_job(void **state)
 {
     (void)state;
     /* What gaitd did itself neither counts nor ends the row. */
-    static const enum outcome outcomes[] = {OUTCOME_crashed, OUTCOME_crashed,
+    static const enum outcome outcomes[] = {OUTCOME_crashed, OUTCOME_stalled,
                                             OUTCOME_lost, OUTCOME_crashed};
     struct loop *loop = start_job();
     for (int i = 0; i < 4; i++) {
         assert_int_equal(loop->dispatch_count, i + 1);
         end_attempt(loop, attempt_of(loop), outcomes[i], "signal 11");
+        if (i < 2)
+            end_wait(loop, i + 1, i ? 5 : 1);
     }
     assert_int_equal(last_change(loop)->to, JOB_failed);
     assert_string_equal(last_change(loop)->reason,
-                        "crashed 3 times without a new checkpoint: signal 11");
+                        "crashed or stalled 3 times without a new checkpoint, "
+                        "and crashed at last: signal 11");
     loop_end(loop);
 }
 
@@ -370,12 +396,124 @@ static void a_new_checkpoint_forgives_crashes(void **state)
         assert_int_equal(loop->dispatch_count, i);
         /* The same step again is no progress. */
         if (i == 3 || i == 4)
-            store_checkpoint(loop->store, attempt_of(loop), 10,
-                             "10-1.safetensors", 5, "abc");
+            store_checkpoint(loop->store, attempt_of(loop), &saved_10, NULL);
         end_attempt(loop, attempt_of(loop), OUTCOME_crashed, "signal 11");
+        if (i < 5)
+            end_wait(loop, i, i == 2 || i == 4 ? 5 : 1);
         assert_int_equal(last_change(loop)->to,
                          i < 5 ? JOB_running : JOB_failed);
     }
+    loop_end(loop);
+}
+
+static void assert_reason(struct loop *loop, const char *reason)
+{
+    struct error error;
+    struct cJSON *answer = ask(loop, "show", "{'target': '1'}", &error);
+    const char *text = json_text_or(
+        cJSON_GetObjectItemCaseSensitive(answer, "job"), "reason", NULL);
+    if (!reason)
+        assert_null(text);
+    else
+        assert_string_equal(text, reason);
+    cJSON_Delete(answer);
+}
+
+static void set_wait(const struct loop *loop, double seconds)
+{
+    struct error error;
+    struct db *db = db_open(loop->path, DB_WRITE, &error);
+    assert_non_null(db);
+    struct statement *s =
+        db_sql(db, "UPDATE job SET retry_at = unixepoch() + ? WHERE id = 1");
+    bind_real(s, seconds);
+    assert_true(statement_run(s, &error));
+    db_close(db);
+}
+
+/* Others get the slot meanwhile; and the wait goes on after a restart, but is
+ * never longer than it was, even if the clock went back a day. */
+static void a_wait_outlives_the_store(void **state)
+{
+    (void)state;
+    const double cases[][2] = {{86400, 3}, {-86400, 0}};
+    struct loop *loop = start_job();
+    store_set_retry(loop->store, 3);
+    end_attempt(loop, attempt_of(loop), OUTCOME_crashed, "signal 11");
+    assert_int_equal(loop->wait_count, 1);
+    submit(loop, "r2", "{'seed': 101, " BASE "}");
+    assert_int_equal(last_dispatch(loop)->job, 2);
+    loop_open_reader(loop, 10);
+    assert_reason(loop, "waits 3 s after a crash (1 of 3)");
+    reader_close(loop->reader);
+    loop->reader = NULL;
+    for (int i = 0; i < 2; i++) {
+        struct error error;
+        store_close(loop->store);
+        set_wait(loop, cases[i][0]);
+        assert_non_null(loop_open_store(loop, &error));
+        store_set_retry(loop->store, 3);
+        loop_sync(loop);
+        assert_int_equal(loop->wait_count, 2 + i);
+        if (loop->wait_s[1 + i] != cases[i][1])
+            fail_msg("waits %g s, expected %g s", loop->wait_s[1 + i],
+                     cases[i][1]);
+    }
+    store_retry(loop->store, 1);
+    store_retry(loop->store, 1); /* twice does nothing */
+    loop_open_reader(loop, 10);
+    loop_sync(loop);
+    assert_reason(loop, NULL);
+    loop_end(loop);
+}
+
+/* It comes before or after the end of the attempt. */
+static void stderr_is_kept(void **state)
+{
+    (void)state;
+    struct loop *loop = start_job();
+    struct error error;
+    int64_t attempt = attempt_of(loop);
+    store_attempt_stderr(loop->store, attempt, "first");
+    end_attempt(loop, attempt, OUTCOME_failed, "no");
+    store_attempt_stderr(loop->store, attempt, "no\nroom");
+    loop_open_reader(loop, 10);
+    loop_sync(loop);
+    struct cJSON *answer = ask(loop, "show", "{'target': '1'}", &error);
+    const struct cJSON *attempts =
+        cJSON_GetObjectItemCaseSensitive(answer, "attempts");
+    assert_string_equal(
+        json_text_or(cJSON_GetArrayItem(attempts, 0), "stderr", ""),
+        "no\nroom");
+    cJSON_Delete(answer);
+    loop_end(loop);
+}
+
+/* A slot that is out of service gets nothing, and jobs wait for it. */
+static void a_slot_out_of_service(void **state)
+{
+    (void)state;
+    struct loop *loop = start_job();
+    store_slot_close(loop->store, 0, "out of service: no worker");
+    end_attempt(loop, attempt_of(loop), OUTCOME_lost, "no worker");
+    loop_sync(loop);
+    assert_int_equal(loop->dispatch_count, 1);
+    store_slot_open(loop->store, 0, "cpu", CLASS);
+    loop_sync(loop);
+    assert_int_equal(loop->dispatch_count, 2);
+    assert_true(dispatch_takes(last_dispatch(loop), 0));
+    assert_false(dispatch_takes(last_dispatch(loop), 1));
+    struct error error;
+    struct db *db = db_open(loop->path, DB_READ, &error);
+    struct statement *s =
+        db_sql(db, "SELECT group_concat(kind || ' ' || text, ';') FROM event "
+                   "WHERE kind LIKE '%service'");
+    assert_true(statement_next(s));
+    assert_string_equal(column_text(s, 0),
+                        "out_of_service slot 0 is out of service: no worker;"
+                        "in_service slot 0");
+    assert_true(statement_finish(s, &error));
+    db_close(db);
     loop_end(loop);
 }
 
@@ -409,6 +547,9 @@ int main(void)
         cmocka_unit_test(outcomes_decide),
         cmocka_unit_test(three_crashes_in_a_row_fail_the_job),
         cmocka_unit_test(a_new_checkpoint_forgives_crashes),
+        cmocka_unit_test(a_wait_outlives_the_store),
+        cmocka_unit_test(stderr_is_kept),
+        cmocka_unit_test(a_slot_out_of_service),
         cmocka_unit_test(an_ending_frees_the_slot_in_its_transaction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

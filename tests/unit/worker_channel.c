@@ -1,13 +1,15 @@
 #include "worker/channel.h"
 
 #include <cjson/cJSON.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/wait.h>
 
 #include "schema/message.h"
 #include "worker_fixture.h"
 
-enum { LONG_MS = 60000 };
+enum { LONG_MS = 60000, GRACE_MS = 60000 };
 
 /* A channel, and gaitd's ends of its pipes. */
 struct ends {
@@ -24,7 +26,8 @@ static void open_ends(struct ends *ends, int lease_ms)
     assert_int_equal(pipe(out), 0);
     *ends =
         (struct ends){.to = in[1], .in = in[0], .from = out[0], .out = out[1]};
-    ends->channel = channel_open(ends->in, ends->out, lease_ms, &error);
+    ends->channel =
+        channel_open(ends->in, ends->out, lease_ms, GRACE_MS, &error);
     if (!ends->channel)
         fail_msg("%s", error.text);
 }
@@ -103,7 +106,10 @@ static void gives_a_message_without_waiting(void **state)
     cJSON *message;
     open_ends(&ends, LONG_MS);
     say(&ends, "{\"type\":\"a\"}\n{\"type\":\"ping\"}\n");
-    assert_written(&ends, "{\"type\":\"pong\"}\n"); /* so the first is there */
+    assert_written(
+        &ends,
+        "{\"type\":\"pong\",\"beats\":0,\"expected_s\":0}\n"); /* so the first
+                                                                  is there */
     message = channel_next(ends.channel);
     assert_string_equal(json_text_or(message, "type", ""), "a");
     cJSON_Delete(message);
@@ -208,7 +214,7 @@ static void is_not_held_up_past_the_end(void **state)
     size_t sent = 0;
     open_ends(&ends, 200);
     say(&ends, "{\"type\":\"ping\"}\n");
-    assert_written(&ends, "{\"type\":\"pong\"}\n");
+    assert_written(&ends, "{\"type\":\"pong\",\"beats\":0,\"expected_s\":0}\n");
     while (channel_send(ends.channel, make_message("row")))
         sent++;
     assert_int_equal(channel_end(ends.channel), CHANNEL_UNHEARD);
@@ -218,6 +224,58 @@ static void is_not_held_up_past_the_end(void **state)
     struct pollfd fd = {.fd = ends.from, .events = POLLIN};
     assert_int_equal(poll(&fd, 1, 0), 0);
     close_ends(&ends);
+}
+
+static void pongs_carry_the_beat(void **state)
+{
+    (void)state;
+    struct ends ends;
+    open_ends(&ends, LONG_MS);
+    channel_beat(ends.channel, 0.25);
+    channel_beat(ends.channel, 2.5);
+    say(&ends, "{\"type\":\"ping\"}\n");
+    assert_written(&ends,
+                   "{\"type\":\"pong\",\"beats\":2,\"expected_s\":2.5}\n");
+    channel_beat(ends.channel, INFINITY);
+    say(&ends, "{\"type\":\"ping\"}\n");
+    assert_written(&ends,
+                   "{\"type\":\"pong\",\"beats\":3,\"expected_s\":null}\n");
+    close_ends(&ends);
+}
+
+/* Nobody is there to kill a worker that hangs when its gaitd is gone. */
+static void one_that_hangs_ends_itself(void **state)
+{
+    (void)state;
+    int in[2], out[2], status;
+    assert_int_equal(pipe(in), 0);
+    assert_int_equal(pipe(out), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct error error;
+        close(in[1]); /* end of file */
+        dup2(out[1], STDERR_FILENO);
+        struct channel *channel =
+            channel_open(in[0], out[1], LONG_MS, 50, &error);
+        while (channel) /* and never channel_close */
+            pause();
+        _exit(2);
+    }
+    close(in[1]);
+    close(out[1]);
+    char text[200] = "";
+    size_t used = 0;
+    ssize_t count;
+    while ((count = read(out[0], text + used, sizeof text - 1 - used)) > 0)
+        used += (size_t)count;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 1);
+    assert_string_equal(
+        text, "gait-worker: did not come to an end in 0.05 s, leaving\n");
+    close(in[0]);
+    close(out[0]);
 }
 
 int main(void)
@@ -233,6 +291,8 @@ int main(void)
         cmocka_unit_test(ends_at_signals),
         cmocka_unit_test(can_be_woken),
         cmocka_unit_test(is_not_held_up_past_the_end),
+        cmocka_unit_test(pongs_carry_the_beat),
+        cmocka_unit_test(one_that_hangs_ends_itself),
     };
     return cmocka_run_group_tests_name("worker_channel", tests, NULL, NULL);
 }

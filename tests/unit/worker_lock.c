@@ -14,7 +14,8 @@ static void open_quiet(struct quiet *quiet)
     struct error error = {0};
     assert_int_equal(pipe(quiet->in), 0);
     assert_int_equal(pipe(quiet->out), 0);
-    quiet->channel = channel_open(quiet->in[0], quiet->out[1], 60000, &error);
+    quiet->channel =
+        channel_open(quiet->in[0], quiet->out[1], 60000, 60000, &error);
     assert_non_null(quiet->channel);
 }
 

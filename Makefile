@@ -62,7 +62,8 @@ daemon_FILES = attempt ballast columns config connection connection_out cpu \
 	store_retry store_retry_jobs store_submit store_sweep store_target \
 	store_verify store_visit submission tables tail tally target user wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
-	npz pace rows safetensors selftest session task engine/agreement \
+	npz pace phase rows safetensors selftest session task teller \
+	engine/agreement \
 	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \
 	engine/device engine/diagnostics engine/evaluator engine/feedback \
 	engine/initial engine/layout engine/network engine/order \

@@ -14,6 +14,7 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "daemon/tables.h"
@@ -26,6 +27,9 @@ enum {
 };
 
 static const double PIECE_S = 0.01, BATCH_S = 0.02;
+
+/* The thread's, as top -H shows it. */
+static const char name[] = "store", committing[] = "committing";
 
 void store_push(struct store *store, struct operation *operation)
 {
@@ -166,7 +170,10 @@ static bool run_all(struct store *store, struct operations *batch,
     if (!run_urgent(store, batch, error) || !store_dispatch(store, error))
         return false;
     *is_known = false;
-    return db_commit(store->db, error);
+    prctl(PR_SET_NAME, committing);
+    bool is_stored = db_commit(store->db, error);
+    prctl(PR_SET_NAME, name);
+    return is_stored;
 }
 
 /* Whether it is worth trying again: what could not be written or read is not
@@ -376,6 +383,7 @@ static void *work(void *user)
 {
     struct store *store = user;
     struct operations batch;
+    prctl(PR_SET_NAME, name);
     while (take(store, &batch)) {
         bool is_idle = !batch.first;
         if (store->is_broken)

@@ -18,7 +18,7 @@ from rpc import RpcError
 IS_FULL = "GAITD_TORTURE" in os.environ
 SHORT = 8  # points of the short form
 
-BASE = {"tower": True, "widths": "784x10", "train_rows": 60, "batch_size": 20, "test_rows": 20,
+BASE = {"tower": True, "widths": "16x10", "train_rows": 60, "batch_size": 20, "test_rows": 20,
         "nb_epochs": 2}
 SWEEPS = [
     {"name": "first", "base": BASE, "axes": {"seed": {"from": 1, "to": 1901, "step": 100}}},

@@ -8,6 +8,7 @@ what is counted is where it was when it was killed.
 """
 
 import collections
+import contextlib
 import os
 import pathlib
 import random
@@ -28,11 +29,12 @@ PHASES = {"training": "gait training", "evaluating": "gait evaluating",
           "checkpointing": "gait saving", "committing": "committing"}
 VICTIMS = ["gaitd", "worker", "both"]
 
-BASE = {"train_rows": 500, "batch_size": 20, "test_rows": 100, "eval_every": 10, "nb_epochs": 3}
+BASE = {"tower": True, "widths": "64x64x10", "train_rows": 500, "batch_size": 20,
+        "test_rows": 100, "eval_every": 10, "nb_epochs": 20}
 RULES = [{"algorithm": "BP"}, {"algorithm": "GAIT", "orthogonal_reg": 0.1},
          {"algorithm": "TP", "orthogonal_reg": 10, "precision": "float64"},
-         {"algorithm": "GAIT", "tower": True, "widths": "784x40x10", "shuffle": True},
-         {"algorithm": "DFA", "tower": True, "widths": "784x40x10"},
+         {"algorithm": "GAIT", "widths": "40x10", "shuffle": True},
+         {"algorithm": "DFA", "widths": "100x20"},
          {"algorithm": "ITP", "orthogonal_init": True, "valid_rows": 60}]
 
 
@@ -88,7 +90,7 @@ def catch(threads, name):
     """Stops the first of the threads' processes that is in that phase; None when
     none was for a while, or one has ended."""
     deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
+    while threads and time.monotonic() < deadline:
         for thread in threads:
             try:
                 if thread.name() != name:
@@ -105,20 +107,18 @@ def catch(threads, name):
 # One kill.
 
 def worker_pids(client):
-    """Those that may be killed: two crashes in a row are enough of one job."""
+    """Of those that have a job."""
     slots = client.call("status")["slots"]
     return [slot["worker_pid"] for slot in slots if slot["job"] and slot["worker_pid"]]
 
 
 def open_threads(daemon, pids, phase):
+    if phase == "committing":
+        return [store_thread(daemon.process.pid)]
     threads = []
-    try:
-        if phase == "committing":
-            threads.append(store_thread(daemon.process.pid))
-        else:
-            threads += [main_thread(pid) for pid in pids]
-    except FileNotFoundError:
-        pass
+    for pid in pids:
+        with contextlib.suppress(FileNotFoundError):
+            threads.append(main_thread(pid))
     return threads
 
 
@@ -142,13 +142,13 @@ def kill_once(daemon, phase, victim):
     victims = {"gaitd": [], "worker": [caught] if caught in pids else pids[:1], "both": pids}
     for pid in victims[victim]:
         kill(pid)
-    if victim == "worker":
-        if caught == daemon.process.pid:
-            os.kill(caught, signal.SIGCONT)
-    else:
+    if victim != "worker":
         daemon.process.kill()
-        if caught in pids and victim == "gaitd":
-            os.kill(caught, signal.SIGCONT)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(caught, signal.SIGCONT)
+    if victim == "worker":
+        await_ended(daemon, victims[victim])
+    else:
         daemon.kill()
         daemon.start(*OPTIONS)
     return True
@@ -157,12 +157,33 @@ def kill_once(daemon, phase, victim):
 OPTIONS = ["--checkpoint-every", "0.05", "--retry-s", "0"]
 
 
-def crashes(daemon):
-    """The most crashes in a row that a job has had."""
+def ask_database(daemon, sql, *values):
     path = f"file:{daemon.state}/gaitd.sqlite?mode=ro"
-    with sqlite3.connect(path, uri=True) as database:
-        return database.execute("SELECT ifnull(max(crashes), 0) FROM job "
-                                "WHERE state IN ('queued', 'running')").fetchone()[0]
+    with contextlib.closing(sqlite3.connect(path, uri=True)) as database:
+        return database.execute(sql, values).fetchone()[0]
+
+
+def await_ended(daemon, pids):
+    """Until the killed workers' attempts are known to be over."""
+    deadline = time.monotonic() + PATIENCE_S
+    for pid in pids:
+        while ask_database(daemon, "SELECT count(*) FROM attempt WHERE pid = ? "
+                                   "AND ended_at IS NULL", pid):
+            assert time.monotonic() < deadline, f"worker {pid} was killed: nobody sees it"
+
+
+def crashes(daemon):
+    """The most crashes in a row that a job has had: after three it fails."""
+    return ask_database(daemon, "SELECT ifnull(max(crashes), 0) FROM job "
+                                "WHERE state IN ('queued', 'running')")
+
+
+def feed(client, sweeps):
+    """One more sweep when there is little left to do; returns their number."""
+    if client.call("status")["counts"]["queued"] >= len(RULES):
+        return sweeps
+    client.submit(sweep(sweeps + 1))
+    return sweeps + 1
 
 
 def torture(daemon, chance):
@@ -171,9 +192,7 @@ def torture(daemon, chance):
     sweeps = 0
     while sum(counts.values()) < KILLS:
         with daemon.client() as client:
-            if not sweeps or not any(slot["job"] for slot in client.call("status")["slots"]):
-                sweeps += 1
-                client.submit(sweep(sweeps))
+            sweeps = feed(client, sweeps)
         phase = min(PHASES, key=lambda name: (sum(count for (at, _), count in counts.items()
                                                   if at == name), chance.random()))
         victim = chance.choice(VICTIMS if crashes(daemon) < 2 else ["gaitd"])

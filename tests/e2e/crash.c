@@ -1,9 +1,13 @@
-/* Preloaded into gaitd: the power fails at its nth write or flush.
+/* Preloaded into gaitd or its workers: something happens at the nth call that
+ * changes what is on disk, or tells somebody else.
  *
- * Calls that change what is on disk are counted; before the one with number
- * $CRASH_AT the process is killed, half of that write done where $CRASH_TORN is
- * set.  Without $CRASH_AT nothing happens, and their number is written to the
- * file $CRASH_COUNT at the end.  The daemon's workers are left alone. */
+ * Of the program named $CRASH_PROGRAM calls are counted, and the one with
+ * number $CRASH_AT comes out as $CRASH_HOW says: "kill", the process is killed
+ * before it; "torn", after half of a write; "short", half of a write is done;
+ * "EIO" and "ENOSPC", it fails with that.  Where $CRASH_ONCE is set, only
+ * while that file is there, and it is removed.  Without $CRASH_AT nothing
+ * happens, and the number of calls is written to the file $CRASH_COUNT at the
+ * end.  A worker's messages are among them. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -12,75 +16,140 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
+#define REAL(function) ((__typeof__(&function))dlsym(RTLD_NEXT, #function))
+
+enum how { NOTHING, KILL, TORN, SHORT, FAIL_EIO, FAIL_ENOSPC };
+static const char *const hows[] = {
+    [KILL] = "kill",    [TORN] = "torn",          [SHORT] = "short",
+    [FAIL_EIO] = "EIO", [FAIL_ENOSPC] = "ENOSPC",
+};
+
 static atomic_long calls;
 
-static long crash_at(void)
+static int is_ours(void)
+{
+    const char *program = getenv("CRASH_PROGRAM");
+    return program && strcmp(program_invocation_short_name, program) == 0;
+}
+
+static enum how chosen(void)
+{
+    const char *text = getenv("CRASH_HOW"), *once = getenv("CRASH_ONCE");
+    int (*really_unlink)(const char *) = REAL(unlink);
+    if (once && really_unlink(once) != 0)
+        return NOTHING;
+    for (int how = KILL; how <= FAIL_ENOSPC; how++)
+        if (text && strcmp(text, hows[how]) == 0)
+            return (enum how)how;
+    return KILL;
+}
+
+/* What happens at this call. */
+static enum how fate(void)
 {
     const char *text = getenv("CRASH_AT");
-    return text ? strtol(text, NULL, 10) : 0;
+    int saved = errno;
+    enum how how = NOTHING;
+    if (is_ours() &&
+        atomic_fetch_add(&calls, 1) + 1 == (text ? strtol(text, NULL, 10) : 0))
+        how = chosen();
+    errno = saved;
+    if (how == KILL)
+        kill(getpid(), SIGKILL);
+    return how;
 }
 
-static int is_daemon(void)
+/* Calls that are whole or not at all: 0, or what they return failing. */
+static int fails(void)
 {
-    return strcmp(program_invocation_short_name, "gaitd") == 0;
-}
-
-/* Whether this is the call. */
-static int is_last(void)
-{
-    return is_daemon() && atomic_fetch_add(&calls, 1) + 1 == crash_at();
-}
-
-static void die(void)
-{
-    kill(getpid(), SIGKILL);
+    enum how how = fate();
+    if (how == TORN)
+        kill(getpid(), SIGKILL);
+    if (how == FAIL_EIO)
+        errno = EIO;
+    if (how == FAIL_ENOSPC)
+        errno = ENOSPC;
+    return how == FAIL_EIO || how == FAIL_ENOSPC ? -1 : 0;
 }
 
 __attribute__((destructor)) static void count(void)
 {
     const char *path = getenv("CRASH_COUNT");
-    FILE *file = is_daemon() && path ? fopen(path, "w") : NULL;
+    FILE *file = is_ours() && path ? fopen(path, "w") : NULL;
     if (!file)
         return;
     fprintf(file, "%ld\n", atomic_load(&calls));
     fclose(file);
 }
 
+/* `half` writes half, `whole` all. */
+#define WRITE(half, whole)                                                     \
+    switch (fate()) {                                                          \
+    case TORN:                                                                 \
+        (void)!half;                                                           \
+        kill(getpid(), SIGKILL);                                               \
+        return -1;                                                             \
+    case SHORT:                                                                \
+        return size > 1 ? half : whole;                                        \
+    case FAIL_EIO:                                                             \
+        errno = EIO;                                                           \
+        return -1;                                                             \
+    case FAIL_ENOSPC:                                                          \
+        errno = ENOSPC;                                                        \
+        return -1;                                                             \
+    default:                                                                   \
+        return whole;                                                          \
+    }
+
 ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t at)
 {
-    ssize_t (*real)(int, const void *, size_t, off64_t) =
-        dlsym(RTLD_NEXT, "pwrite64");
-    if (is_last()) {
-        if (getenv("CRASH_TORN"))
-            real(fd, bytes, size / 2, at);
-        die();
-    }
-    return real(fd, bytes, size, at);
+    __typeof__(&pwrite64) real = REAL(pwrite64);
+    WRITE(real(fd, bytes, size / 2, at), real(fd, bytes, size, at))
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t size, off_t at)
+{
+    return pwrite64(fd, bytes, size, at);
+}
+
+ssize_t write(int fd, const void *bytes, size_t size)
+{
+    __typeof__(&write) real = REAL(write);
+    if (strcmp(program_invocation_short_name, "gaitd") == 0)
+        return real(fd, bytes, size); /* its log, and its loop's wake-ups */
+    WRITE(real(fd, bytes, size / 2), real(fd, bytes, size))
 }
 
 int fdatasync(int fd)
 {
-    int (*real)(int) = dlsym(RTLD_NEXT, "fdatasync");
-    if (is_last())
-        die();
-    return real(fd);
+    return fails() ? -1 : REAL(fdatasync)(fd);
 }
 
 int fsync(int fd)
 {
-    int (*real)(int) = dlsym(RTLD_NEXT, "fsync");
-    if (is_last())
-        die();
-    return real(fd);
+    return fails() ? -1 : REAL(fsync)(fd);
 }
 
 int ftruncate64(int fd, off64_t size)
 {
-    int (*real)(int, off64_t) = dlsym(RTLD_NEXT, "ftruncate64");
-    if (is_last())
-        die();
-    return real(fd, size);
+    return fails() ? -1 : REAL(ftruncate64)(fd, size);
+}
+
+int rename(const char *from, const char *to)
+{
+    return fails() ? -1 : REAL(rename)(from, to);
+}
+
+int unlink(const char *path)
+{
+    return fails() ? -1 : REAL(unlink)(path);
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+    return fails() ? -1 : REAL(mkdir)(path, mode);
 }

@@ -23,7 +23,7 @@ def pytest_runtest_makereport(item, call):
     """Shows the daemons' logs beside a failure."""
     report = (yield).get_result()
     if report.failed:
-        for daemon in getattr(item, "daemons", []):
+        for daemon in getattr(item, "daemons", [])[-3:]:
             report.sections.append((f"{daemon.folder.name}'s gaitd", daemon.stderr()))
 
 

@@ -14,6 +14,7 @@ import subprocess
 import pytest
 
 from conftest import REPOSITORY
+from daemon import STOP_S
 from rpc import RpcError
 
 IS_FULL = "GAITD_TORTURE" in os.environ
@@ -89,13 +90,13 @@ def run_script(daemon, promised, deaths):
         with daemon.client() as client:
             submit_all(client, promised)
             watch(client, promised)
-        daemon.stop()
-        return True
-    except (ConnectionError, AssertionError):
-        if daemon.process is None:
-            raise
-        assert daemon.process.wait(30) in deaths, daemon.stderr()
-        return False
+        daemon.process.terminate()
+    except ConnectionError:
+        pass
+    try:
+        status = daemon.process.wait(STOP_S)
+        assert status in [0, *deaths], f"gaitd ended with {status}\n{daemon.stderr()}"
+        return status == 0
     finally:
         daemon.kill()
 

@@ -30,12 +30,12 @@ PHASES = {"training": "gait training", "evaluating": "gait evaluating",
 VICTIMS = ["gaitd", "worker", "both"]
 
 BASE = {"tower": True, "widths": "64x64x10", "train_rows": 500, "batch_size": 20,
-        "test_rows": 100, "eval_every": 10, "nb_epochs": 20}
+        "valid_rows": 100, "test_rows": 100, "eval_every": 10, "nb_epochs": 20}
 RULES = [{"algorithm": "BP"}, {"algorithm": "GAIT", "orthogonal_reg": 0.1},
          {"algorithm": "TP", "orthogonal_reg": 10, "precision": "float64"},
          {"algorithm": "GAIT", "widths": "40x10", "shuffle": True},
          {"algorithm": "DFA", "widths": "100x20"},
-         {"algorithm": "ITP", "orthogonal_init": True, "valid_rows": 60}]
+         {"algorithm": "ITP", "orthogonal_init": True}]
 
 
 def sweep(number):

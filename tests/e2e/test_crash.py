@@ -3,8 +3,9 @@ other one in turn: gaitd or a worker is killed before it or in the middle of a
 write, a write is short, it fails.  What was acknowledged by then is there
 afterwards, and all ends as if nothing had happened.
 
-In short a few points of each; GAITD_TORTURE=1 (make torture) takes them all, or
-every GAITD_TORTURE_STRIDE-th."""
+In short a few points of each; GAITD_TORTURE=1 (make torture) takes them all
+(of what does not kill gaitd, every seventh), or every GAITD_TORTURE_STRIDE-th
+of those."""
 
 import os
 import signal
@@ -143,10 +144,10 @@ def check_invariants(daemon):
                                 "GROUP BY job_id HAVING count(*) > 1") == []
 
 
-def points_of(calls, how):
+def points_of(calls, how, stride=STRIDE):
     """Which calls are tried, counted from 1."""
     if IS_FULL:
-        return range(1, calls + 1, STRIDE)
+        return range(1, calls + 1, stride)
     return [calls * (2 * i + 1) // (2 * POINTS[how]) for i in range(POINTS[how])]
 
 
@@ -199,12 +200,12 @@ def of_gaitd(undisturbed, new_daemon, library):
 
 
 @pytest.mark.parametrize("how", POINTS)
-def test_gaitd_at_every_write(new_daemon, library, of_gaitd, how):
+def test_gaitd_at_every_write(new_daemon, library, of_gaitd, how, tell):
     calls, expected = of_gaitd
-    points = points_of(calls, how)
+    points = points_of(calls, how, STRIDE if how in ("kill", "torn") else 7 * STRIDE)
     ended = sum(crash(new_daemon(f"{how}{point}"), library, point, how, expected)
                 for point in points)
-    print(f"gaitd, {how}: {len(points)} of {calls} calls; {ended} times it went on")
+    tell(f"gaitd, {how}: {len(points)} of {calls} calls; {ended} times it went on")
     assert DEATHS.get(how) != [-signal.SIGKILL] or ended <= len(points) // 4, \
         "most runs were not disturbed at all"
 
@@ -247,10 +248,10 @@ def disturb_worker(daemon, library, point, how, expected):
 
 
 @pytest.mark.parametrize("how", POINTS)
-def test_worker_at_every_write(new_daemon, library, of_worker, how):
+def test_worker_at_every_write(new_daemon, library, of_worker, how, tell):
     calls, expected = of_worker
     points = points_of(calls, how)
     reached = sum(disturb_worker(new_daemon(f"{how}{point}", slots=1), library, point, how,
                                  expected) for point in points)
-    print(f"worker, {how}: {reached} of {calls} calls")
+    tell(f"worker, {how}: {reached} of {calls} calls")
     assert reached >= len(points) // 2, "most runs were not disturbed at all"

@@ -227,7 +227,7 @@ def check_attempts(client, name):
 
 
 @pytest.mark.parametrize("seed", [7])
-def test_killed_again_and_again(new_daemon, seed):
+def test_killed_again_and_again(new_daemon, seed, tell):
     daemon = new_daemon(slots=SLOTS)
     daemon.start(*OPTIONS)
     counts, sweeps = torture(daemon, random.Random(seed))
@@ -247,7 +247,7 @@ def test_killed_again_and_again(new_daemon, seed):
             assert [job[0] for job in expected] == ["done"] * len(RULES)
             assert outcome(client, name) == expected
             check_attempts(client, name)
-    print(f"{sweeps} sweeps; killed: " + ", ".join(
+    tell(f"{sweeps} sweeps; {sum(counts.values())} kills: " + ", ".join(
         f"{victim} while {phase} {count}" for (phase, victim), count in sorted(counts.items())))
     for phase in PHASES:
         assert sum(count for (at, _), count in counts.items() if at == phase) >= LEAST

@@ -13,14 +13,13 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon/operation.h"
 #include "daemon/target.h"
 #include "schema/json.h"
 #include "schema/memory.h"
 
-enum { PIECE_MS = 15, ROWS_AT_ONCE = 2000 };
+enum { ROWS_AT_ONCE = 2000 };
 
 struct delete_operation {
     struct operation operation;
@@ -30,13 +29,6 @@ struct delete_operation {
     int64_t after; /* the last job that was cancelled */
     int64_t finished;
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* One number of a statement with one parameter; 0: no row. */
 static bool read_one(struct store *store, const char *sql, int64_t parameter,
@@ -227,9 +219,8 @@ static bool finish(struct store *store, int64_t sweep, struct error *error)
 static bool go_on(struct store *store, int64_t sweep, bool *is_done,
                   struct error *error)
 {
-    int64_t until = now_ms() + PIECE_MS;
     *is_done = false;
-    while (now_ms() < until) {
+    do {
         bool is_there;
         if (!step_run(store, sweep, &is_there, error))
             return false;
@@ -241,7 +232,7 @@ static bool go_on(struct store *store, int64_t sweep, bool *is_done,
             continue;
         *is_done = true;
         return finish(store, sweep, error);
-    }
+    } while (!store_piece_is_over(store));
     return true;
 }
 
@@ -321,10 +312,9 @@ static bool cancel_waiting(struct store *store, struct delete_operation *o,
                            const struct target *target, bool *is_done,
                            struct error *error)
 {
-    int64_t until = now_ms() + PIECE_MS;
     struct stored_job job;
     *is_done = false;
-    while (now_ms() < until) {
+    do {
         int64_t id;
         if (!next_waiting(store, o, target, &id, error))
             return false;
@@ -335,7 +325,7 @@ static bool cancel_waiting(struct store *store, struct delete_operation *o,
             !store_job_move(store, &job, JOB_ON_cancel, "deleted", error) ||
             !store_run_wake(store, job.run, error))
             return false;
-    }
+    } while (!store_piece_is_over(store));
     return true;
 }
 

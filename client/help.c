@@ -22,7 +22,7 @@ void help_usage(FILE *file)
     for (int i = 0; i < LINES; i++) {
         const struct command *command = lines[i].command;
         if (command != NULL)
-            fprintf(file, "%-7s  %-8s  %s\n", title, command->name,
+            fprintf(file, "%-8s%-8s  %s\n", title, command->name,
                     command->summary);
         title = command == NULL ? lines[i].title : "";
     }

@@ -64,7 +64,8 @@ daemon_FILES = attempt ballast clock columns config connection \
 	store_sweep store_target store_verify store_visit submission tables \
 	tail tally target user wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
-	npz pace rows safetensors selftest session task engine/agreement \
+	npz pace phase rows safetensors selftest session task teller \
+	engine/agreement \
 	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \
 	engine/device engine/diagnostics engine/evaluator engine/feedback \
 	engine/initial engine/layout engine/network engine/order \
@@ -225,11 +226,14 @@ e2e: all
 		PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) -m pytest -p no:cacheprovider -q $(PYTEST) tests/e2e
 
-# On a machine that does nothing else.
+# On a machine that does nothing else: hours, and at the end what was done.
+# TORTURE="crash" chooses, GAITD_TORTURE_STRIDE=7 takes every seventh write.
+TORTURE ?= hostile torture crash
 torture: all
 	@GAITD_TORTURE=1 $(SANITIZER_OPTIONS) GAITD_BUILD='$(abspath $(BUILD))' \
 		PYTHONDONTWRITEBYTECODE=1 \
-		$(PYTHON) -m pytest -p no:cacheprovider -q -s $(PYTEST) tests/e2e/test_hostile.py
+		$(PYTHON) -m pytest -p no:cacheprovider -v $(PYTEST) \
+		$(TORTURE:%=tests/e2e/test_%.py)
 
 # Targets of the fuzzer, and what each needs beside schema/.  `make check` runs
 # them over the kept inputs, built as everything else is.

@@ -60,9 +60,9 @@ def each(name, reads, writes, rows=BATCH, cols=WIDTH):
     return kernel(name, (reads + writes) * rows * cols, up(rows * cols, THREADS))
 
 
-def product(m, k, n, reads_result=False):
+def product(m, k, n, reads_result=False, name="product"):
     elements = m * k + k * n + m * n * (2 if reads_result else 1)
-    return Op("gemm", f"product {m} x {k} x {n}", 2 * m * k * n, elements,
+    return Op("gemm", f"{name} {m} x {k} x {n}", 2 * m * k * n, elements,
               up(m, TILE) * up(n, TILE), 1, 0)
 
 
@@ -89,7 +89,7 @@ def propagate(rule):
         return [product(b, n, n)]
     return [each("invert", 2, 1), each("copy", 1, 1),
             each("copy n x n", 1, 1, n, n), *factor(), solve(),
-            each("copy", 1, 1), product(b, n, n, True), solve(), each("add", 2, 1)]
+            each("copy", 1, 1), product(b, n, n, True, "residual"), solve(), each("add", 2, 1)]
 
 
 def gradient(rule, reg, layer):
@@ -132,7 +132,7 @@ class Machine:
 
     def __init__(self, card, precision="float32", together=1, graph=False, is_best=False):
         self.card, self.together, self.is_best = card, together, is_best
-        self.rates = {"gemm": REACHED * getattr(card, precision)}
+        self.tensor = REACHED * getattr(card, precision)
         self.rate = REACHED * (card.float64 if precision == "float64" else card.float32)
         self.bytes = 8 if precision == "float64" else 4
         self.least = GRAPH_S if graph else LEAST_S
@@ -148,7 +148,8 @@ class Machine:
         return min(1.0, blocks / processors)
 
     def seconds(self, op):
-        rate = self.rates.get(op.kind, self.rate)
+        is_tensor = op.name.startswith("product")  # LU and residuals are not
+        rate = self.tensor if is_tensor else self.rate
         work = op.flops * self.together / (rate * self.share(op))
         memory = op.elements * self.bytes * self.together / self.card.bandwidth
         waits = 0 if self.is_best else op.columns * COLUMN_S

@@ -282,7 +282,7 @@ static void close_gpu(struct backend *backend)
 /* A handle can be there although its creation failed; it is none then. */
 static bool open_libraries(struct gpu *gpu, bool tf32)
 {
-    cublasMath_t math = tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH;
+    gpu->math = tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH;
     if (!GPU_TRY(gpu, cublasCreate(&gpu->blas))) {
         gpu->blas = NULL;
         return false;
@@ -294,7 +294,7 @@ static bool open_libraries(struct gpu *gpu, bool tf32)
     return GPU_TRY(gpu, cublasSetStream(gpu->blas, gpu->stream)) &&
            GPU_TRY(gpu, cublasSetWorkspace(gpu->blas, gpu->own,
                                            CUDA_WORKSPACE_BYTES)) &&
-           GPU_TRY(gpu, cublasSetMathMode(gpu->blas, math)) &&
+           GPU_TRY(gpu, cublasSetMathMode(gpu->blas, gpu->math)) &&
            GPU_TRY(gpu, cusolverDnSetStream(gpu->solver, gpu->stream));
 }
 

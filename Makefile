@@ -86,6 +86,7 @@ PROGRAMS = gaitd gait-worker gaitctl
 
 NVCC ?= $(firstword $(wildcard $(shell command -v nvcc) /usr/local/cuda/bin/nvcc))
 CUDA ?= $(if $(NVCC),1,0)
+$(if $(filter-out 0 1,$(CUDA)),$(error CUDA="$(CUDA)", expected 0 or 1))
 PLUGIN = $(if $(filter 1,$(CUDA)),$(BUILD)/gait-cuda.so)
 
 .PHONY: all no-plugin check unit replay fuzz fuzz-keep e2e torture demo deps lint format bench bench-daemon bench-gpu precision install uninstall clean FORCE

@@ -39,10 +39,13 @@ bool gpu_fail(struct gpu *gpu, enum error_code code, const char *format, ...)
     return false;
 }
 
-/* "cudaFree(memory)" is cudaFree to people. */
+/* "cudaFree(memory)" is cudaFree to people.  The runtime keeps an error until
+ * it is asked for; the next job's first launch would be taken to have failed.
+ */
 static bool fail_call(struct gpu *gpu, bool is_memory, const char *call,
                       const char *why, int status)
 {
+    cudaGetLastError();
     return gpu_fail(gpu, is_memory ? ERROR_MEMORY : ERROR_IO,
                     "the GPU failed in %.*s: %s (%d)", (int)strcspn(call, "("),
                     call, why, status);

@@ -414,6 +414,7 @@ install: all
 		$(DESTDIR)$(PREFIX)/share/gaitd $(DESTDIR)$(PREFIX)/share/doc/gaitd
 	install $(BUILD)/gaitd $(BUILD)/gaitctl $(DESTDIR)$(PREFIX)/bin
 	install $(BUILD)/gait-worker $(PLUGIN) $(DESTDIR)$(PREFIX)/libexec/gaitd
+	$(if $(PLUGIN),,rm -f $(DESTDIR)$(PREFIX)/libexec/gaitd/gait-cuda.so)
 	install -m 644 $(CONFIGS) $(DESTDIR)$(PREFIX)/share/gaitd
 	install -m 644 $(DOCS) $(DESTDIR)$(PREFIX)/share/doc/gaitd
 	$(foreach u,$(UNITS),$(call install_unit,$(u)))

@@ -42,8 +42,8 @@ LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 schema_FILES = error memory utf8 syntax json inbox message nearest faults \
 	widths setting settings axis spec key job paths diagnostic work
 daemon_FILES = attempt ballast columns config cpu datasets db fleet folder \
-	gaitd gate hello holding hub keeper listener lock log loop_stat notice \
-	notify operation option peer process pulse query query_counts \
+	gaitd gate hello holding hub keeper ledger ledger_file listener lock log \
+	loop_stat missing notice notify operation option peer process pulse query query_counts \
 	query_deletion query_explain query_groups query_history query_list \
 	query_results query_show query_sweeps query_verification reader repeat \
 	request request_submit retries run_folder server slot store store_attempt \

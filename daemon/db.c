@@ -32,6 +32,7 @@ struct db {
     struct statement statements[STATEMENTS_MAX];
     int statement_count;
     int wal_pages, copied_pages; /* in the WAL; of them copied */
+    bool is_copied;              /* db_is_copied */
     double deadline_s, deadline; /* as asked; monotonic, 0 for none */
 };
 
@@ -391,6 +392,7 @@ static bool copy(struct db *db, int mode, struct error *error)
 {
     int result = sqlite3_wal_checkpoint_v2(db->handle, NULL, mode,
                                            &db->wal_pages, &db->copied_pages);
+    db->is_copied = result == SQLITE_OK && db->copied_pages == db->wal_pages;
     /* A reader in the way: what it allows has been copied; ask again only
      * when the WAL has grown. */
     db->copied_pages = db->wal_pages;
@@ -409,6 +411,11 @@ bool db_restart(struct db *db, struct error *error)
     bool is_fine = copy(db, SQLITE_CHECKPOINT_RESTART, error);
     sqlite3_busy_timeout(db->handle, BUSY_MS);
     return is_fine;
+}
+
+bool db_is_copied(const struct db *db)
+{
+    return db->is_copied;
 }
 
 void db_deadline(struct db *db, double seconds)

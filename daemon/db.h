@@ -93,6 +93,7 @@ int db_wal_length(const struct db *db);
 int db_wal_pages(const struct db *db);
 bool db_checkpoint(struct db *db, struct error *error);
 bool db_restart(struct db *db, struct error *error);
+bool db_is_copied(const struct db *db); /* the last copying left nothing out */
 
 /* Statements fail with ERROR_BUSY `seconds` from now; 0: never. */
 void db_deadline(struct db *db, double seconds);

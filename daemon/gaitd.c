@@ -334,6 +334,8 @@ static bool open_database(struct gaitd *gaitd, struct error *error)
     gaitd->store = store_open(path, &hooks, error);
     if (!gaitd->store || !open_keeper(gaitd, path, error))
         return false;
+    if (store_lost(gaitd->store))
+        log_write(&gaitd->log, LOG_error, "%s", store_lost(gaitd->store));
     gaitd->reader =
         reader_open(path, gaitd->gate, (int)config->query_threads,
                     config->query_deadline_s, wake_reader, gaitd, error);

@@ -15,6 +15,7 @@
 
 #include "daemon/ballast.h"
 #include "daemon/db.h"
+#include "daemon/ledger.h"
 #include "daemon/notice.h"
 #include "daemon/store.h"
 
@@ -75,6 +76,8 @@ struct store {
 
     /* The store's thread only. */
     struct db *db;
+    struct ledger *ledger;
+    char *lost; /* store_lost */
     struct ballast ballast;
     double ballast_tried;         /* to be renewed, monotonic */
     struct operations kept;       /* to be tried again */
@@ -115,6 +118,8 @@ double store_clock(void); /* monotonic, seconds */
 bool store_disk_check(struct store *store, struct error *error);
 /* Between transactions; false as db_checkpoint. */
 bool store_disk_care(struct store *store, bool is_idle, struct error *error);
+/* Copies all of the WAL that readers allow. */
+bool store_disk_copy(struct store *store, struct error *error);
 
 /* Whether the operation has had its time in this transaction: what follows
  * waits for the commit, so this is well below what a user notices. */

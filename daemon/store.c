@@ -143,10 +143,14 @@ static bool run_all(struct store *store, struct operations *batch,
         if (store_clock() - began > BATCH_S)
             cut(store, batch, o);
     }
-    if (!store_dispatch(store, error))
+    if (!store_dispatch(store, error) ||
+        !ledger_prepare(store->ledger, store->db, error))
         return false;
     *is_known = false;
-    return db_commit(store->db, error);
+    if (!db_commit(store->db, error))
+        return false;
+    ledger_write(store->ledger);
+    return true;
 }
 
 /* Whether it is worth trying again: what could not be written or read is not
@@ -384,6 +388,19 @@ static void init(struct store *store, const struct store_hooks *hooks)
     pthread_condattr_destroy(&monotonic);
 }
 
+/* The last connection copies all of the WAL and removes it. */
+static void close_database(struct store *store)
+{
+    if (store->db && store->ledger)
+        ledger_copying(store->ledger);
+    db_close(store->db);
+    ledger_close(store->ledger);
+    free(store->lost);
+    store->db = NULL;
+    store->ledger = NULL;
+    store->lost = NULL;
+}
+
 static void store_free(struct store *store)
 {
     operations_free(&store->waiting);
@@ -394,7 +411,7 @@ static void store_free(struct store *store)
     notices_release(&store->said);
     pthread_cond_destroy(&store->changed);
     pthread_mutex_destroy(&store->mutex);
-    db_close(store->db);
+    close_database(store);
     free(store->slots);
     free(store->attempts);
     free(store);
@@ -404,8 +421,12 @@ static bool recover(struct store *store, struct error *error)
 {
     store->now = wall_clock();
     struct operation *settling = NULL;
-    bool is_fine = db_begin(store->db, error) && store_recover(store, error) &&
+    bool is_fine = db_begin(store->db, error) &&
+                   ledger_recover(store->ledger, store->db, store->now,
+                                  &store->lost, error) &&
+                   store_recover(store, error) &&
                    store_sweep_recover(store, &settling, error) &&
+                   ledger_prepare(store->ledger, store->db, error) &&
                    db_commit(store->db, error);
     if (is_fine)
         operations_add(&store->unfinished, settling);
@@ -420,11 +441,13 @@ static bool open_database(struct store *store, const char *path,
                           struct error *error)
 {
     do {
-        store->db = tables_open(path, error);
-        if (store->db && recover(store, error))
-            return true;
-        db_close(store->db);
-        store->db = NULL;
+        store->ledger = ledger_open(path, error);
+        store->db = store->ledger ? tables_open(path, error) : NULL;
+        if (store->db && recover(store, error)) {
+            ledger_write(store->ledger);
+            return store_disk_copy(store, error);
+        }
+        close_database(store);
     } while (error->code == ERROR_IO && ballast_drop(&store->ballast));
     return false;
 }
@@ -459,6 +482,11 @@ void store_close(struct store *store)
     pthread_join(store->thread, NULL);
     store_deliver(store);
     store_free(store);
+}
+
+const char *store_lost(const struct store *store)
+{
+    return store->lost;
 }
 
 void store_deliver(struct store *store)

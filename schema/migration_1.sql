@@ -43,3 +43,19 @@ CREATE TABLE deletion (
     is_finished INTEGER NOT NULL DEFAULT 0,
     deleted_at  REAL    NOT NULL
 ) STRICT;
+
+CREATE TABLE ledger (
+    number INTEGER NOT NULL
+) STRICT;
+INSERT INTO ledger VALUES (0);
+
+CREATE TABLE missing (
+    kind  TEXT    NOT NULL,
+    name  TEXT    NOT NULL,
+    item  INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    last  INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    at    REAL    NOT NULL,
+    PRIMARY KEY (kind, name, item)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,33 @@
+/* missing.h: what a damaged write-ahead log has lost, as the database keeps it
+ * in the table `missing` (schema.sql).
+ *
+ * It stays there; fsck tells of what has not come back since.
+ */
+#ifndef DAEMON_MISSING_H
+#define DAEMON_MISSING_H
+
+#include "daemon/db.h"
+#include "daemon/ledger_file.h"
+
+/* SQL: the sentence for a row of `missing`. */
+#define MISSING_TEXT                                                           \
+    "CASE kind WHEN 'sweep' THEN format('sweep \"%s\" (sweep-%d, %d job%s)', " \
+    "name, item, count, iif(count = 1, '', 's')) "                             \
+    "WHEN 'rows' THEN format('%d row%s of run %d (steps %d to %d)', count, "   \
+    "iif(count = 1, '', 's'), item, first, last) "                             \
+    "WHEN 'jobs' THEN iif(first = last, format('that job %d is %s', first, "   \
+    "name), format('that jobs %d to %d are %s', first, last, name)) "          \
+    "WHEN 'deletion' THEN format('the deletion of sweep \"%s\" (sweep-%d)', "  \
+    "name, item) "                                                             \
+    "WHEN 'kept' THEN format('that sweep \"%s\" (sweep-%d) is kept', name, "   \
+    "item) "                                                                   \
+    "WHEN 'unkept' THEN format('that sweep \"%s\" (sweep-%d) is no longer "    \
+    "kept', name, item) "                                                      \
+    "ELSE format('%d transaction%s of which nothing is known', count, "        \
+    "iif(count = 1, '', 's')) END"
+
+/* What the ledger lists after commit `number`.  `*lost` as in ledger.h. */
+bool missing_add(struct db *db, const struct ledger_content *ledger,
+                 int64_t number, double now, char **lost, struct error *error);
+
+#endif

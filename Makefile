@@ -41,15 +41,17 @@ LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 # Each folder's files, and the libraries it sees.
 schema_FILES = error memory utf8 syntax json inbox message nearest faults \
 	widths setting settings axis spec key job paths diagnostic work
-daemon_FILES = attempt ballast columns config cpu datasets db fleet folder \
-	gaitd gate hello holding hub keeper ledger ledger_file listener lock log \
-	loop_stat missing notice notify operation option peer process pulse query query_counts \
+daemon_FILES = attempt backup ballast columns config cpu datasets db \
+	fleet folder fsck fsck_main fsck_rule gaitd gate hello holding hub \
+	keeper ledger ledger_file listener lock log loop_stat missing notice \
+	notify operation option peer process pulse query query_counts \
 	query_deletion query_explain query_groups query_history query_list \
-	query_results query_show query_sweeps query_verification reader repeat \
-	request request_submit retries run_folder server slot store store_attempt \
-	store_checkpoint store_deletion store_diagnostic store_disk store_dispatch \
-	store_ending store_job store_retry store_submit store_sweep store_target \
-	store_verify submission tables tail tally target wish
+	query_results query_show query_sweeps query_upkeep query_verification \
+	reader repeat request request_submit request_upkeep retries run_folder \
+	server slot store store_attempt store_checkpoint store_deletion \
+	store_diagnostic store_disk store_dispatch store_ending store_job \
+	store_retry store_submit store_sweep store_target store_verify \
+	submission tables tail tally target wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	lock npz pace rows safetensors session task \
 	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \
@@ -58,7 +60,8 @@ worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	engine/rule_bp engine/rule_dfa engine/rule_fa engine/rule_gait \
 	engine/rule_gait_published engine/rule_itp engine/rule_tp \
 	engine/snapshot engine/step engine/stream engine/trainer
-client_FILES = board chart cmd_cancel cmd_delete cmd_explain cmd_history \
+client_FILES = board chart cmd_backup cmd_cancel cmd_delete cmd_explain \
+	cmd_fsck cmd_history \
 	cmd_keep cmd_list cmd_plot \
 	cmd_results cmd_show cmd_shutdown cmd_status cmd_submit cmd_verify cmd_wait \
 	cmd_watch connection curves deadline exits grid help listing options output \

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <math.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,7 @@ struct db {
     int wal_pages, copied_pages; /* in the WAL; of them copied */
     bool is_copied;              /* db_is_copied */
     double deadline_s, deadline; /* as asked; monotonic, 0 for none */
+    atomic_bool is_stopped;
 };
 
 static double monotonic(void)
@@ -48,6 +50,8 @@ static double monotonic(void)
 static bool fail(struct db *db, int result, struct error *error)
 {
     db->result = result;
+    if ((result & 0xff) == SQLITE_INTERRUPT && db_is_stopped(db))
+        return error_set(error, ERROR_BUSY, "gaitd is shutting down");
     if ((result & 0xff) == SQLITE_INTERRUPT)
         return error_set(error, ERROR_BUSY, "took longer than %g s",
                          db->deadline_s);
@@ -91,7 +95,8 @@ static int on_wal(void *user, sqlite3 *handle, const char *name, int pages)
 static int on_progress(void *user)
 {
     const struct db *db = user;
-    return db->deadline > 0 && monotonic() > db->deadline;
+    return db_is_stopped(db) ||
+           (db->deadline > 0 && monotonic() > db->deadline);
 }
 
 static bool prepare_writing(struct db *db, struct error *error)
@@ -416,6 +421,21 @@ bool db_restart(struct db *db, struct error *error)
 bool db_is_copied(const struct db *db)
 {
     return db->is_copied;
+}
+
+const char *db_path(const struct db *db)
+{
+    return db->path;
+}
+
+void db_stop(struct db *db)
+{
+    atomic_store(&db->is_stopped, true);
+}
+
+bool db_is_stopped(const struct db *db)
+{
+    return atomic_load(&db->is_stopped);
 }
 
 void db_deadline(struct db *db, double seconds)

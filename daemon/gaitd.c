@@ -141,7 +141,9 @@ static void on_store_wake(uv_async_t *async)
 
 static void on_reader_wake(uv_async_t *async)
 {
-    reader_deliver(((struct gaitd *)async->data)->reader);
+    const struct gaitd *gaitd = async->data;
+    reader_deliver(gaitd->reader);
+    reader_deliver(gaitd->upkeep);
 }
 
 /* The other parts' hooks. */
@@ -339,7 +341,12 @@ static bool open_database(struct gaitd *gaitd, struct error *error)
     gaitd->reader =
         reader_open(path, gaitd->gate, (int)config->query_threads,
                     config->query_deadline_s, wake_reader, gaitd, error);
-    return gaitd->reader != NULL;
+    /* One at a time, and the store does not wait for it. */
+    gaitd->upkeep_gate = gate_new();
+    gaitd->upkeep = gaitd->reader ? reader_open(path, gaitd->upkeep_gate, 1, 0,
+                                                wake_reader, gaitd, error)
+                                  : NULL;
+    return gaitd->upkeep != NULL;
 }
 
 static int slot_count(const struct config *config)
@@ -428,8 +435,8 @@ static void close_all(struct gaitd *gaitd)
     gaitd->is_stopping = true;
     if (gaitd->datasets)
         datasets_stop(gaitd->datasets);
-    if (gaitd->reader)
-        reader_close(gaitd->reader);
+    reader_close(gaitd->upkeep);
+    reader_close(gaitd->reader);
     keeper_stop(gaitd->keeper);
     if (gaitd->store)
         store_close(gaitd->store);
@@ -447,6 +454,7 @@ static void close_all(struct gaitd *gaitd)
     datasets_free(gaitd->datasets);
     hub_free(gaitd->hub);
     gate_free(gaitd->gate);
+    gate_free(gaitd->upkeep_gate);
     lock_release(&loop->run_lock);
     lock_release(&loop->lock);
 }

@@ -35,13 +35,11 @@ static const char triggers[] =
     "WHEN NEW.state IN ('done', 'failed', 'cancelled') "
     "AND NEW.state <> OLD.state BEGIN "
     "INSERT INTO noted VALUES ('jobs', NEW.state, NEW.id, 0, 1); END;"
-    "CREATE TEMP TRIGGER noted_sweep AFTER INSERT ON main.sweep "
-    "WHEN NEW.is_complete BEGIN INSERT INTO noted VALUES "
-    "('sweep', NEW.name, NEW.id, 0, NEW.job_count); END;"
     "CREATE TEMP TRIGGER noted_complete AFTER UPDATE OF is_complete "
     "ON main.sweep WHEN NEW.is_complete AND NOT OLD.is_complete BEGIN "
     "INSERT INTO noted VALUES "
-    "('sweep', NEW.name, NEW.id, 0, NEW.job_count); END;"
+    "('sweep', NEW.name, NEW.id, (SELECT id FROM job WHERE "
+    "sweep_id = NEW.id AND position = 0), NEW.job_count); END;"
     "CREATE TEMP TRIGGER noted_kept AFTER UPDATE OF is_kept ON main.sweep "
     "WHEN NEW.is_kept <> OLD.is_kept BEGIN INSERT INTO noted VALUES "
     "(CASE WHEN NEW.is_kept THEN 'kept' ELSE 'unkept' END, NEW.name, NEW.id, "
@@ -50,8 +48,7 @@ static const char triggers[] =
     "INSERT INTO noted VALUES "
     "('deletion', NEW.name, NEW.sweep_id, 0, 1); END;";
 
-/* The number of the database's last commit; -1: it has none yet. */
-static bool read_number(struct db *db, int64_t *number, struct error *error)
+bool ledger_number(struct db *db, int64_t *number, struct error *error)
 {
     bool has_table = false;
     struct statement *s =
@@ -76,7 +73,7 @@ static bool look(const char *database, int64_t *number, struct error *error)
     if (access(database, F_OK) != 0)
         return true;
     struct db *db = db_open(database, DB_READ, error);
-    bool is_fine = db && read_number(db, number, error);
+    bool is_fine = db && ledger_number(db, number, error);
     db_close(db);
     return is_fine;
 }
@@ -152,8 +149,8 @@ bool ledger_recover(struct ledger *ledger, struct db *db, double now,
                     char **lost, struct error *error)
 {
     *lost = NULL;
-    if (!read_number(db, &ledger->number, error) ||
-        !missing_add(db, &ledger->found, ledger->number, now, lost, error) ||
+    if (!ledger_number(db, &ledger->number, error) ||
+        !missing_note(db, &ledger->found, ledger->number, now, lost, error) ||
         !db_script(db, triggers, error))
         return false;
     /* Numbers are not used again. */
@@ -208,6 +205,8 @@ static void read_noted(struct statement *s, struct ledger_entry *entry)
     entry->count = column_integer(s, 5);
     if (strcmp(entry->kind, "jobs") == 0)
         entry->first = entry->last = entry->item;
+    if (strcmp(entry->kind, "sweep") == 0)
+        entry->last = entry->first + entry->count - 1;
 }
 
 static bool put_entries(struct ledger *ledger, struct db *db,

@@ -44,6 +44,9 @@ bool ledger_recover(struct ledger *ledger, struct db *db, double now,
 bool ledger_prepare(struct ledger *ledger, struct db *db, struct error *error);
 void ledger_write(struct ledger *ledger);
 
+/* Of the database's last commit; -1: there is none yet, or no such table. */
+bool ledger_number(struct db *db, int64_t *number, struct error *error);
+
 /* Before pages are copied from the log; and after all have been. */
 void ledger_copying(struct ledger *ledger);
 void ledger_copied(struct ledger *ledger);

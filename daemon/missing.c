@@ -38,9 +38,11 @@ static bool add_unknown(struct db *db, const struct ledger_content *ledger,
     return entry.count <= 0 || add(db, &entry, now, error);
 }
 
-static bool add_all(struct db *db, const struct ledger_content *ledger,
-                    int64_t number, double now, struct error *error)
+bool missing_add(struct db *db, const struct ledger_content *ledger,
+                 int64_t number, double now, struct error *error)
 {
+    if (ledger->last <= number)
+        return true;
     for (int64_t i = 0; i < ledger->entry_count; i++)
         if (ledger->entries[i].commit > number &&
             !add(db, &ledger->entries[i], now, error))
@@ -79,13 +81,13 @@ static bool note(struct db *db, const char *text, double now,
     return statement_run(s, error);
 }
 
-bool missing_add(struct db *db, const struct ledger_content *ledger,
-                 int64_t number, double now, char **lost, struct error *error)
+bool missing_note(struct db *db, const struct ledger_content *ledger,
+                  int64_t number, double now, char **lost, struct error *error)
 {
     *lost = NULL;
     if (ledger->last <= number)
         return true;
-    if (!add_all(db, ledger, number, now, error))
+    if (!missing_add(db, ledger, number, now, error))
         return false;
     char *text = describe(db, ledger->last - number, now, error);
     if (!text || !note(db, text, now, error)) {

@@ -11,8 +11,8 @@
 
 /* SQL: the sentence for a row of `missing`. */
 #define MISSING_TEXT                                                           \
-    "CASE kind WHEN 'sweep' THEN format('sweep \"%s\" (sweep-%d, %d job%s)', " \
-    "name, item, count, iif(count = 1, '', 's')) "                             \
+    "CASE kind WHEN 'sweep' THEN format('sweep \"%s\" (sweep-%d, %d job%s "    \
+    "from %d on)', name, item, count, iif(count = 1, '', 's'), first) "        \
     "WHEN 'rows' THEN format('%d row%s of run %d (steps %d to %d)', count, "   \
     "iif(count = 1, '', 's'), item, first, last) "                             \
     "WHEN 'jobs' THEN iif(first = last, format('that job %d is %s', first, "   \
@@ -26,8 +26,12 @@
     "ELSE format('%d transaction%s of which nothing is known', count, "        \
     "iif(count = 1, '', 's')) END"
 
-/* What the ledger lists after commit `number`.  `*lost` as in ledger.h. */
+/* Adds what the ledger lists after commit `number`. */
 bool missing_add(struct db *db, const struct ledger_content *ledger,
-                 int64_t number, double now, char **lost, struct error *error);
+                 int64_t number, double now, struct error *error);
+
+/* With an event, whose text is `*lost`, as in ledger.h. */
+bool missing_note(struct db *db, const struct ledger_content *ledger,
+                  int64_t number, double now, char **lost, struct error *error);
 
 #endif

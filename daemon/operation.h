@@ -206,13 +206,15 @@ bool store_job_wait(struct store *store, const struct stored_job *job,
 bool store_checkpoints_load(struct store *store, struct dispatch *dispatch,
                             struct error *error);
 
-/* The highest id there is, or was. */
+/* The highest id there is, or was, also in a log that was damaged. */
 #define STORE_LAST_SWEEP                                                       \
     "SELECT max(ifnull((SELECT max(id) FROM sweep), 0), "                      \
-    "ifnull((SELECT max(last_sweep) FROM deletion), 0))"
+    "ifnull((SELECT max(last_sweep) FROM deletion), 0), "                      \
+    "ifnull((SELECT max(item) FROM missing WHERE kind = 'sweep'), 0))"
 #define STORE_LAST_JOB                                                         \
     "SELECT max(ifnull((SELECT max(id) FROM job), 0), "                        \
-    "ifnull((SELECT max(last_job) FROM deletion), 0))"
+    "ifnull((SELECT max(last_job) FROM deletion), 0), "                        \
+    "ifnull((SELECT max(last) FROM missing WHERE kind = 'sweep'), 0))"
 
 /* ERROR_CONFLICT when the sweep that this request has made, or that this
  * request has deleted, is gone: what is done once is not done again. */

@@ -94,6 +94,10 @@ static const struct method methods[] = {
     {"verify", verify, {TARGET, {"request_id", PARAM_TEXT, false}}},
     {"verification", ask, {TARGET, PAGE}},
     {"watch", watch, {TARGET}},
+    {"fsck", request_fsck, {{NULL, PARAM_TEXT, true}}},
+    {"backup",
+     request_backup,
+     {{"file", PARAM_TEXT, false}, {"force", PARAM_BOOLEAN, true}}},
     {"status", show_status, {{NULL, PARAM_TEXT, true}}},
     {"shutdown", shut_down, {{NULL, PARAM_TEXT, true}}},
 };

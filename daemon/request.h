@@ -43,4 +43,8 @@ bool request_check_id(struct request *request);
 /* request_submit.c */
 void request_submit(struct request *request);
 
+/* request_upkeep.c */
+void request_fsck(struct request *request);
+void request_backup(struct request *request);
+
 #endif

@@ -45,7 +45,8 @@ const struct fsck_rule fsck_rules[] = {
                       "deletion d WHERE d.name = m.name)"),
      "submit it again"},
     {"missing rows",
-     MISSING("rows", "EXISTS (SELECT 1 FROM run r WHERE r.id = m.item) AND NOT "
+     MISSING("rows", "EXISTS (SELECT 1 FROM run r WHERE r.id = m.item AND "
+                     "r.key LIKE m.name || '%') AND NOT "
                      "EXISTS (SELECT 1 FROM history h WHERE "
                      "h.run_id = m.item AND h.step = m.last)"),
      "they are computed again when a job goes on there"},

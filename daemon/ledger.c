@@ -24,13 +24,15 @@ struct ledger {
 
 /* What changes is noted by triggers, so that what a savepoint takes back is
  * taken back here too.  `first` is summed up over the items that are alike:
- * rows of a run, jobs that end in one state. */
+ * rows of a run, by its number and the beginning of its key (a number is used
+ * again where a run is lost or deleted), jobs that end in one state. */
 static const char triggers[] =
     "PRAGMA temp_store = MEMORY;"
     "CREATE TEMP TABLE noted (kind TEXT, name TEXT, item INTEGER, "
     "first INTEGER, count INTEGER);"
     "CREATE TEMP TRIGGER noted_row AFTER INSERT ON main.history BEGIN "
-    "INSERT INTO noted VALUES ('rows', '', NEW.run_id, NEW.step, 1); END;"
+    "INSERT INTO noted SELECT 'rows', substr(key, 1, 12), id, NEW.step, 1 "
+    "FROM run WHERE id = NEW.run_id; END;"
     "CREATE TEMP TRIGGER noted_job AFTER UPDATE OF state ON main.job "
     "WHEN NEW.state IN ('done', 'failed', 'cancelled') "
     "AND NEW.state <> OLD.state BEGIN "
@@ -59,7 +61,7 @@ bool ledger_number(struct db *db, int64_t *number, struct error *error)
     statement_free(s);
     if (!is_fine || !has_table)
         return is_fine;
-    s = statement_new(db, "SELECT number FROM ledger");
+    s = statement_new(db, "SELECT max(number) FROM ledger");
     while (statement_next(s))
         *number = column_integer(s, 0);
     is_fine = statement_finish(s, error);

@@ -5,15 +5,22 @@
 #include "client/command.h"
 #include "client/exits.h"
 #include "client/listing.h"
+#include "schema/control.h"
 
 enum { LIMIT_WITHOUT_TARGET = 100 };
+
+#define CONTROL_CELL_INTEGER COLUMN_NUMBER
+#define CONTROL_CELL_TEXT COLUMN_TEXT
+#define CONTROL_CELL_BOOLEAN COLUMN_TEXT
+#define CONTROL_CELL(name, type, initial, least, most, words, help)            \
+    {#name, NULL, CONTROL_CELL_##type, false},
 
 static const struct column sweep_columns[] = {
     {"id", NULL, COLUMN_NUMBER, true},
     {"name", NULL, COLUMN_TEXT, true},
     {"owner", NULL, COLUMN_TEXT, true},
     {"job_count", "jobs", COLUMN_NUMBER, true},
-    {"held", NULL, COLUMN_NUMBER, false},
+    {"held", NULL, COLUMN_NUMBER, true},
     {"queued", NULL, COLUMN_NUMBER, true},
     {"running", NULL, COLUMN_NUMBER, true},
     {"done", NULL, COLUMN_NUMBER, true},
@@ -22,6 +29,7 @@ static const struct column sweep_columns[] = {
     {"submitted_at", "submitted", COLUMN_TIME, true},
     {"finished_at", "finished", COLUMN_TIME, true},
     {"is_kept", "kept", COLUMN_TEXT, false},
+    CONTROLS(CONTROL_CELL) /* */
 };
 
 /* Before the settings, and after them. */
@@ -123,6 +131,7 @@ static int list_sweeps(struct client *client, struct connection *connection,
         return -1;
     }
     ADD(&columns, sweep_columns);
+    columns_add_controls(&columns, "priority");
     return run_listing(client, connection, &listing, &columns, error);
 }
 

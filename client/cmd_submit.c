@@ -3,15 +3,18 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/board.h"
 #include "client/command.h"
 #include "client/connection.h"
 #include "client/exits.h"
 #include "client/listing.h"
+#include "client/moment.h"
 #include "client/submission.h"
 #include "client/text.h"
 #include "client/watcher.h"
+#include "schema/control.h"
 
 static const struct column reply_columns[] = {
     {"sweep_id", NULL, COLUMN_NUMBER, true},
@@ -49,6 +52,26 @@ static struct cJSON *make_spec(const struct client *client, struct error *error)
     return spec;
 }
 
+static struct cJSON *control_value(const struct setting *control,
+                                   const char *text)
+{
+    return strcmp(control->name, "time_limit") == 0
+               ? duration_value(control, text)
+               : setting_value(control, text);
+}
+
+static void add_controls(struct cJSON *params, const struct options *o)
+{
+    struct cJSON *controls = cJSON_AddObjectToObject(params, "controls");
+    for (int i = 0; i < CONTROL_COUNT; i++) {
+        const struct setting *control = &control_table[i];
+        const char *text = options_text(o, control->name);
+        if (text != NULL)
+            cJSON_AddItemToObject(controls, control->name,
+                                  control_value(control, text));
+    }
+}
+
 static struct cJSON *make_params(const struct client *client,
                                  struct error *error)
 {
@@ -63,6 +86,7 @@ static struct cJSON *make_params(const struct client *client,
     struct cJSON *params = cJSON_CreateObject();
     cJSON_AddItemToObject(params, "spec", spec);
     cJSON_AddStringToObject(params, "request_id", id);
+    add_controls(params, &client->options);
     if (options_is(&client->options, "dry-run"))
         cJSON_AddTrueToObject(params, "dry_run");
     if (options_is(&client->options, "fresh"))
@@ -322,6 +346,12 @@ static int run(struct client *client, struct error *error)
     return status;
 }
 
+#define CONTROL_OPTION_INTEGER OPTION_TEXT, "N" /* gaitd knows the bounds */
+#define CONTROL_OPTION_TEXT OPTION_TEXT, "NAME"
+#define CONTROL_OPTION_BOOLEAN OPTION_BOOLEAN, NULL
+#define CONTROL_OPTION(name, type, initial, least, most, words, help)          \
+    {#name, 0, CONTROL_OPTION_##type, help},
+
 static const struct option options[] = {
     {"name", 0, OPTION_TEXT, "NAME", "of the sweep, unique"},
     {"wait", 0, OPTION_BOOLEAN, NULL, "until every job is final"},
@@ -329,6 +359,7 @@ static const struct option options[] = {
     {"fresh", 0, OPTION_BOOLEAN, NULL,
      "train anew, whatever there is; its results supersede"},
     {"dry-run", 0, OPTION_BOOLEAN, NULL, "check and expand, store nothing"},
+    CONTROLS(CONTROL_OPTION) /* */
     {"timeout", 0, OPTION_SECONDS, "SECONDS", "then exit 124"},
 };
 

@@ -1,8 +1,8 @@
 /* command.h: what a command of gaitctl is.
  *
  * A command is one file, cmd_<name>.c, that holds its function and its entry
- * `command_<name>`; COMMANDS lists them.  Usage, help and flag parsing follow
- * from the entry.
+ * `command_<name>` (a few that are much alike share one); COMMANDS lists them.
+ * Usage, help and flag parsing follow from the entry.
  */
 #ifndef CLIENT_COMMAND_H
 #define CLIENT_COMMAND_H
@@ -24,10 +24,19 @@
     X(wait)                                                                    \
     X(explain)                                                                 \
     X(cancel)                                                                  \
+    X(retry)                                                                   \
+    X(hold)                                                                    \
+    X(release)                                                                 \
+    X(pause)                                                                   \
+    X(resume)                                                                  \
+    X(priority)                                                                \
+    X(limit)                                                                   \
     X(delete)                                                                  \
     X(keep)                                                                    \
     X(history)                                                                 \
-    X(results) X(plot) X(verify) X(fsck) X(backup) X(status) X(shutdown)
+    X(results)                                                                 \
+    X(plot) X(verify) X(fsck) X(backup) X(status) X(events) X(drain)           \
+        X(shutdown)
 
 /* What a command works with.  Data goes to `output` (stdout), talk to stderr.
  */

@@ -27,6 +27,10 @@ void columns_add(struct columns *columns, const struct column *added,
  * table too. */
 void columns_add_settings(struct columns *columns, const struct cJSON *varying);
 
+/* Every control of a sweep, that of the name `shown` (NULL: all) in the table.
+ */
+void columns_add_controls(struct columns *columns, const char *shown);
+
 /* The settings of a list of names, in its order. */
 void columns_add_varying(struct columns *columns, const struct cJSON *varying);
 
@@ -45,6 +49,7 @@ struct listing {
     const char *method;
     const char *rows;     /* the member of the answer that holds the rows */
     struct cJSON *params; /* taken; NULL for none */
+    int64_t after;        /* where to begin, 0: at the beginning */
     int64_t limit;        /* of rows, 0: all */
     bool has_more;        /* afterwards: the limit left some out */
 };

@@ -17,14 +17,18 @@
 #include "daemon/fleet.h"
 #include "daemon/folder.h"
 #include "daemon/gate.h"
+#include "daemon/hooks.h"
 #include "daemon/hub.h"
 #include "daemon/keeper.h"
+#include "daemon/limits.h"
 #include "daemon/listener.h"
 #include "daemon/lock.h"
+#include "daemon/loop_errand.h"
 #include "daemon/notify.h"
 #include "daemon/reader.h"
 #include "daemon/request.h"
 #include "daemon/retries.h"
+#include "daemon/rights.h"
 #include "daemon/server.h"
 #include "schema/json.h"
 #include "schema/memory.h"
@@ -45,17 +49,25 @@ double gaitd_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+void gaitd_errand(struct gaitd *gaitd, void (*run)(void *user),
+                  void (*done)(void *user), void *user)
+{
+    loop_errand(&gaitd->loop->uv, run, done, user);
+}
+
 /* The store's hooks. */
 
 static void on_dispatch(void *user, const struct dispatch *dispatch)
 {
-    fleet_dispatch(((struct gaitd *)user)->fleet, dispatch);
+    struct gaitd *gaitd = user;
+    limits_begin(gaitd->limits, dispatch);
+    fleet_dispatch(gaitd->fleet, dispatch);
 }
 
 static void on_change(void *user, const struct job_change *change)
 {
     struct gaitd *gaitd = user;
-    if (change->to != JOB_queued || change->from != JOB_queued)
+    if (change->to != change->from) /* else it was made */
         log_write(&gaitd->log, LOG_debug, "job %lld: %s, was %s%s%s",
                   (long long)change->job, job_state_name(change->to),
                   job_state_name(change->from), change->reason ? ": " : "",
@@ -70,7 +82,8 @@ static void on_committed(void *user, int64_t attempt, int64_t step)
 
 static void on_closed(void *user, int64_t attempt)
 {
-    const struct gaitd *gaitd = user;
+    struct gaitd *gaitd = user;
+    limits_end(gaitd->limits, attempt);
     fleet_closed(gaitd->fleet, attempt);
     keeper_freed(gaitd->keeper);
 }
@@ -83,7 +96,9 @@ static void on_saved(void *user, int64_t bytes, bool is_hidden)
 
 static void on_stop(void *user, int64_t attempt)
 {
-    fleet_stop_attempt(((struct gaitd *)user)->fleet, attempt);
+    struct gaitd *gaitd = user;
+    limits_end(gaitd->limits, attempt);
+    fleet_stop_attempt(gaitd->fleet, attempt);
 }
 
 static void on_refused(void *user, int64_t attempt, const struct error *error)
@@ -92,6 +107,18 @@ static void on_refused(void *user, int64_t attempt, const struct error *error)
     log_write(&gaitd->log, LOG_error, "attempt %lld is refused: %s",
               (long long)attempt, error->text);
     fleet_refused(gaitd->fleet, attempt, error);
+}
+
+static void on_hook(void *user, const struct hook_order *order)
+{
+    struct gaitd *gaitd = user;
+    if (!gaitd->is_stopping)
+        hooks_run(gaitd->hooks, order);
+}
+
+static void on_event(void *user, int64_t event, const char *kind)
+{
+    hub_event(((struct gaitd *)user)->hub, event, kind);
 }
 
 static void on_wait(void *user, int64_t job, double seconds)
@@ -323,6 +350,8 @@ static bool open_database(struct gaitd *gaitd, struct error *error)
         .on_closed = on_closed,
         .on_stop = on_stop,
         .on_refused = on_refused,
+        .on_hook = on_hook,
+        .on_event = on_event,
         .on_wait = on_wait,
         .on_stuck = on_stuck,
         .on_fatal = on_fatal,
@@ -336,6 +365,7 @@ static bool open_database(struct gaitd *gaitd, struct error *error)
     gaitd->store = store_open(path, &hooks, error);
     if (!gaitd->store || !open_keeper(gaitd, path, error))
         return false;
+    store_limit_users(gaitd->store, config->max_running_per_user);
     if (store_lost(gaitd->store))
         log_write(&gaitd->log, LOG_error, "%s", store_lost(gaitd->store));
     gaitd->reader =
@@ -375,21 +405,58 @@ static void open_fleet(struct gaitd *gaitd)
     gaitd->hub = hub_new();
     gaitd->datasets = datasets_new(&gaitd->loop->uv, &gaitd->log, gaitd->config,
                                    gaitd->worker);
+    gaitd->hooks =
+        hooks_new(&gaitd->loop->uv, &gaitd->log, gaitd->config, gaitd->store);
+    store_hooks_resume(gaitd->store);
+    gaitd->limits = limits_new(&gaitd->loop->uv, gaitd->store);
     gaitd->fleet = fleet_new(&setup);
     gaitd->retries = retries_new(&gaitd->loop->uv, gaitd->store);
     store_set_retry(gaitd->store, gaitd->config->retry_s);
 }
 
+/* How many of so many clients there are descriptors for, beside those of
+ * workers and readers.  Accepted without one, a client could not even be told
+ * so, and workers could not be started. */
+static int room_for(const struct gaitd *gaitd, int clients)
+{
+    enum { OWN = 32, PER_THREAD = 4, PER_SLOT = 8, LEAST = 4 };
+    struct rlimit files;
+    int64_t taken = OWN + PER_THREAD * gaitd->config->query_threads +
+                    PER_SLOT * fleet_slot_count(gaitd->fleet);
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 ||
+        files.rlim_cur >= (rlim_t)(taken + clients))
+        return clients;
+    int64_t room = (int64_t)files.rlim_cur - taken;
+    if (room < LEAST)
+        room = LEAST;
+    log_write(&gaitd->log, LOG_warning,
+              "room for %lld clients only, not max_connections %d: the limit "
+              "of open files (ulimit -n) is %lld",
+              (long long)room, clients, (long long)files.rlim_cur);
+    return (int)room;
+}
+
 static bool open_socket(struct gaitd *gaitd, struct error *error)
 {
     struct loop *loop = gaitd->loop;
+    const struct config *config = gaitd->config;
     const struct server_hooks hooks = {gaitd, on_message, on_connection_close,
                                        on_server_stopped};
-    if (!listener_open(&loop->listener, gaitd->config->socket, error))
+    const struct server_limits limits = {
+        .connections = room_for(gaitd, (int)config->max_connections),
+        .connections_per_user = (int)config->max_connections_per_user,
+        .message_timeout_s = config->message_timeout_s,
+    };
+    struct rights rights;
+    gid_t group;
+    if (!rights_init(&rights, config, error) ||
+        !listener_open(&loop->listener, config->socket,
+                       rights_socket_group(&rights, &group) ? &group : NULL,
+                       error))
         return false;
     gaitd->server =
         server_open(&loop->uv, &gaitd->log, listener_take(&loop->listener),
-                    (int)gaitd->config->max_connections, &hooks, error);
+                    &rights, &limits, &hooks, error);
     return gaitd->server != NULL;
 }
 
@@ -432,9 +499,11 @@ static void close_handles(struct loop *loop)
 static void close_all(struct gaitd *gaitd)
 {
     struct loop *loop = gaitd->loop;
-    gaitd->is_stopping = true;
+    gaitd->is_stopping = gaitd->is_closing = true;
     if (gaitd->datasets)
         datasets_stop(gaitd->datasets);
+    hooks_free(gaitd->hooks); /* before the store, which it tells */
+    gaitd->hooks = NULL;
     reader_close(gaitd->upkeep);
     reader_close(gaitd->reader);
     keeper_stop(gaitd->keeper);
@@ -445,6 +514,7 @@ static void close_all(struct gaitd *gaitd)
         server_stop(gaitd->server);
     listener_close(&loop->listener);
     fleet_free(gaitd->fleet);
+    limits_free(gaitd->limits);
     retries_free(gaitd->retries);
     close_handles(loop);
     uv_run(&loop->uv, UV_RUN_DEFAULT);

@@ -6,7 +6,7 @@
  * commit, or taken back when the operation or the commit fails.
  *
  * Memory mirrors the database in one thing only: which attempt has which
- * slots.  That is set back when a transaction fails.
+ * slots, and whose it is.  That is set back when a transaction fails.
  */
 #ifndef DAEMON_OPERATION_H
 #define DAEMON_OPERATION_H
@@ -49,12 +49,19 @@ struct operations {
     struct operation **end;
 };
 
+/* Whose job a slot has, while it has an attempt. */
+struct job_of {
+    int64_t owner, sweep;
+    bool is_lowest; /* of the attempt's slots: here it is counted */
+};
+
 struct slot {
     bool is_open;
     bool is_out; /* of service */
     char device[64];
     char device_class[128]; /* without threads */
     int64_t attempt;        /* 0: free */
+    struct job_of job_of;
     /* This transaction's notice of the attempt's rows; kept at its lowest
      * slot. */
     struct notice *committed;
@@ -83,6 +90,7 @@ struct store {
     struct operations kept;       /* to be tried again */
     struct operations rest;       /* what there was no time for */
     struct operations unfinished; /* to be gone on with, one by one */
+    struct operations urgent;     /* to be run before anything is dispatched */
     double piece_began;           /* monotonic, of the operation under way */
     struct reserved {
         int64_t sweep, job;
@@ -92,9 +100,12 @@ struct store {
     double now;          /* of this transaction, as stored */
     double retry_s;      /* store_set_retry */
     int slot_count;
-    struct slot *slots; /* by number */
-    int64_t *attempts;  /* of the slots, before this transaction */
+    struct slot *slots;           /* by number */
+    int64_t *attempts;            /* of the slots, before this transaction */
+    struct job_of *jobs_of;       /* likewise */
+    int64_t max_running_per_user; /* 0: no limit */
     bool is_draining, is_broken;
+    bool is_drained;   /* as stored: see store_drain.c */
     int restart_pages; /* length of the WAL at which it is to begin anew */
     bool is_stuck;     /* nothing can be stored at present */
 };
@@ -164,6 +175,7 @@ struct new_sweep {
     const char *name, *owner, *spec, *request_id;
     uid_t owner_uid;
     bool is_hidden;
+    const struct controls *controls;
 };
 bool store_sweep_reserve(struct store *store, int64_t job_count, int64_t *sweep,
                          int64_t *first_job, struct error *error);
@@ -171,6 +183,8 @@ bool store_sweep_begin(struct store *store, const struct new_sweep *sweep,
                        struct operation *operation, struct error *error);
 bool store_sweep_complete(struct store *store, int64_t sweep, const char *name,
                           struct operation *operation, struct error *error);
+/* The jobs of a complete sweep that may go enter the queue. */
+void store_sweep_settle(struct store *store, int64_t sweep);
 /* *settling is to be run: it ends what the last gaitd had begun. */
 bool store_sweep_recover(struct store *store, struct operation **settling,
                          struct error *error);
@@ -178,12 +192,71 @@ bool store_sweep_recover(struct store *store, struct operation **settling,
 /* Of jobs j and their sweeps s: those that are in the queue or were. */
 #define ENTERED "ifnull(j.position < s.entered, 1)"
 
+struct faults;
+/* Finds the sweep that a submission is to come after, and what it is called
+ * from now on, or adds a fault. */
+void store_after_find(struct store *store, struct submission *submission,
+                      struct faults *faults);
+
+/* Sweeps that wait for another (`after`).  store_sweep_wait: `sweep`, just
+ * made, waits for `other` (0: none) unless that is over.  store_sweep_over:
+ * whatever may have ended `sweep` has happened, and who waited for it is let go
+ * if it has: when every job of it is done, or it is deleted.
+ * store_sweep_release: lets `sweep` go whatever it waits for; *waited tells
+ * whether it did.  store_after_recover: at start. */
+bool store_sweep_wait(struct store *store, int64_t sweep, int64_t other,
+                      bool *waits, struct error *error);
+bool store_sweep_over(struct store *store, int64_t sweep, struct error *error);
+bool store_sweep_release(struct store *store, int64_t sweep, bool *waited,
+                         struct error *error);
+bool store_after_recover(struct store *store, struct error *error);
+
 /* Has a run that is about to go on know no more rows than there are. */
 bool store_run_mend(struct store *store, int64_t run, struct error *error);
 
-/* A line of the table `event`; ids of 0 and NULL text are left out. */
+/* A line of the table `event`, of a kind of schema/event.h, which is a
+ * constant; ids of 0 and NULL text are left out.  store_event_cost: with what
+ * it cost, NaN: not known. */
 bool store_event_add(struct store *store, const char *kind, int64_t sweep,
                      int64_t job, const char *text, struct error *error);
+bool store_event_cost(struct store *store, const char *kind, int64_t sweep,
+                      int64_t job, const char *text, double cost_s,
+                      struct error *error);
+
+/* Has `operation` run in this transaction, before anything is dispatched. */
+void store_urge(struct store *store, struct operation *operation);
+
+/* The sweep has finished, with so many jobs done, failed and cancelled: its
+ * hook is to be run. */
+bool store_hook_order(struct store *store, const char *name, int64_t sweep,
+                      const int64_t counts[3], struct error *error);
+
+/* What is left of cancelling the rest of sweeps with fail_fast. */
+bool store_fail_fast_recover(struct store *store, struct error *error);
+
+/* A job has become final: what that means for its sweep. */
+bool store_sweep_check(struct store *store, const struct stored_job *job,
+                       struct error *error);
+
+/* An attempt goes on from `step`: the event of that, and of what was lost by
+ * the attempt before it. */
+bool store_attempt_resumed(struct store *store, int64_t attempt, int64_t step,
+                           struct error *error);
+
+/* The time limit of a job: the seconds it has left, NaN: no limit; what its
+ * attempt took; and whether it is over, with the reason for its failure. */
+bool store_limit_load(struct store *store, int64_t job, double *seconds_left,
+                      struct error *error);
+bool store_limit_took(struct store *store, int64_t attempt, double seconds,
+                      struct error *error);
+bool store_limit_check(struct store *store, const struct stored_job *job,
+                       bool *is_over, struct error *reason,
+                       struct error *error);
+
+/* Reads whether the queue is drained; and the event when it has become quiet,
+ * to be called after an attempt has ended. */
+bool store_drain_load(struct store *store, struct error *error);
+bool store_drain_check(struct store *store, struct error *error);
 
 /* The layers of a row: stored beside it; and whether those of its step that
  * are stored are the same. */
@@ -220,9 +293,25 @@ bool store_checkpoints_load(struct store *store, struct dispatch *dispatch,
  * request has deleted, is gone: what is done once is not done again. */
 bool store_deletion_check(struct store *store, const char *request_id,
                           struct error *error);
+/* ERROR_BUSY when so many more jobs would be too many for the caller. */
+bool store_quota_check(struct store *store, const struct submission *submission,
+                       int64_t job_count, struct error *error);
 
 /* Attempts that nobody ended: gaitd was killed. */
 bool store_recover(struct store *store, struct error *error);
+
+/* The job that is to be given slots next. */
+struct queue_head {
+    int64_t job, run, sweep, owner;
+    int threads;
+    char device_class[160]; /* "": not begun anywhere */
+    bool is_failing;        /* its sweep: it is about to be cancelled */
+};
+bool store_queue_head(struct store *store, struct queue_head *head, bool *found,
+                      struct error *error);
+/* The owner has had a turn. */
+bool store_queue_served(struct store *store, int64_t owner, int64_t attempt,
+                        struct error *error);
 
 /* Gives the free slots their next jobs. */
 bool store_dispatch(struct store *store, struct error *error);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "schema/control.h"
 #include "schema/memory.h"
 #include "schema/message.h"
 #include "schema/nearest.h"
@@ -126,8 +127,10 @@ struct cJSON *option_parse(const struct option *option, const char *text)
     case OPTION_LIST:
         return parse_list(text);
     case OPTION_MAP:
+    case OPTION_HOOKS:
         return parse_map(text);
     case OPTION_WORD:
+    case OPTION_NAME:
         break;
     }
     return cJSON_CreateString(text);
@@ -189,6 +192,18 @@ static bool read_word(const struct option *option, const struct cJSON *value,
         return refuse(value, shown_as, faults, complaint);
     snprintf(field, sizeof((struct config *)0)->log_level, "%s",
              value->valuestring);
+    return true;
+}
+
+static bool read_name(const struct option *option, const struct cJSON *value,
+                      void *field, const char *shown_as, struct faults *faults)
+{
+    (void)option;
+    const char *name = cJSON_GetStringValue(value);
+    if (!name || !*name || strlen(name) >= OPTION_NAME_BYTES ||
+        strpbrk(name, " \t\n:"))
+        return refuse(value, shown_as, faults, "is not a name");
+    snprintf(field, OPTION_NAME_BYTES, "%s", name);
     return true;
 }
 
@@ -279,6 +294,37 @@ static bool read_map(const struct option *option, const struct cJSON *value,
     return true;
 }
 
+static bool is_command(const struct cJSON *value)
+{
+    const struct cJSON *one;
+    if (!cJSON_IsArray(value) || !is_path(value->child, true) ||
+        cJSON_GetArraySize(value) > HOOK_ARGUMENTS_MAX)
+        return false;
+    cJSON_ArrayForEach(one, value) if (!cJSON_IsString(one)) return false;
+    return true;
+}
+
+static bool read_hooks(const struct option *option, const struct cJSON *value,
+                       void *field, const char *shown_as, struct faults *faults)
+{
+    (void)option;
+    const struct cJSON *one;
+    if (!cJSON_IsObject(value))
+        return refuse(value, shown_as, faults, "is not an object");
+    cJSON_ArrayForEach(one, value)
+    {
+        size_t length = strlen(one->string);
+        if (length == 0 || length >= CONTROL_TEXT_BYTES)
+            return refuse(value, shown_as, faults,
+                          "has a name that is empty or too long");
+        if (!is_command(one))
+            return refuse(one, shown_as, faults,
+                          "is not a list of an absolute path and arguments");
+    }
+    keep(field, value);
+    return true;
+}
+
 static const struct {
     const char *value_name;
     bool (*read)(const struct option *option, const struct cJSON *value,
@@ -286,10 +332,12 @@ static const struct {
 } types[] = {
     [OPTION_PATH] = {"PATH", read_path},
     [OPTION_WORD] = {"WORD", read_word},
+    [OPTION_NAME] = {"NAME", read_name},
     [OPTION_COUNT] = {"N", read_count},
     [OPTION_REAL] = {"NUMBER", read_real},
     [OPTION_LIST] = {"PATH[:PATH]...", read_list},
     [OPTION_MAP] = {"{\"NAME\": [\"FOLDER\", ...]}", read_map},
+    [OPTION_HOOKS] = {"{\"NAME\": [\"/PROGRAM\", ...]}", read_hooks},
 };
 
 const char *option_value_name(const struct option *option)

@@ -21,8 +21,8 @@ static const struct {
     {"show", query_show},         {"history", query_history},
     {"results", query_results},   {"counts", query_counts},
     {"explain", query_explain},   {"verification", query_verification},
-    {"deletion", query_deletion}, {"fsck", query_fsck},
-    {"backup", query_backup},
+    {"deletion", query_deletion}, {"events", query_events},
+    {"fsck", query_fsck},         {"backup", query_backup},
 };
 
 query_function *query_find(const char *method)

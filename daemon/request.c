@@ -13,6 +13,8 @@
 #include "daemon/keeper.h"
 #include "daemon/reader.h"
 #include "daemon/server.h"
+#include "schema/control.h"
+#include "schema/faults.h"
 #include "schema/memory.h"
 #include "schema/message.h"
 #include "schema/nearest.h"
@@ -23,6 +25,7 @@ enum param_type {
     PARAM_BOOLEAN,
     PARAM_OBJECT,
     PARAM_LIST,
+    PARAM_ANY, /* of which the method knows more */
 };
 
 static const char *const type_names[] = {
@@ -31,6 +34,7 @@ static const char *const type_names[] = {
     [PARAM_BOOLEAN] = "true or false",
     [PARAM_OBJECT] = "an object",
     [PARAM_LIST] = "a list",
+    [PARAM_ANY] = "a value",
 };
 
 struct param {
@@ -50,9 +54,13 @@ struct method {
 static void ask(struct request *request);
 static void explain(struct request *request);
 static void verify(struct request *request);
+static void order(struct request *request);
+static void control(struct request *request);
 static void keep(struct request *request);
 static void delete (struct request *request);
-static void cancel(struct request *request);
+static void retry(struct request *request);
+static void drain(struct request *request);
+static void show_events(struct request *request);
 static void watch(struct request *request);
 static void show_status(struct request *request);
 static void shut_down(struct request *request);
@@ -71,11 +79,15 @@ static void shut_down(struct request *request);
         "after", PARAM_INTEGER, true                                           \
     }
 
+#define ORDER_NAME(name) #name,
+#define ORDER_METHOD(name) {#name, order, {TARGET}},
+
 static const struct method methods[] = {
     {"submit",
      request_submit,
      {{"spec", PARAM_OBJECT, false},
       {"request_id", PARAM_TEXT, false},
+      {"controls", PARAM_OBJECT, true},
       {"dry_run", PARAM_BOOLEAN, true},
       {"fresh", PARAM_BOOLEAN, true}}},
     {"list", ask, {ANY_TARGET, {"state", PARAM_TEXT, true}, PAGE}},
@@ -83,7 +95,16 @@ static const struct method methods[] = {
     {"show", ask, {TARGET}},
     {"history", ask, {TARGET, {"layers", PARAM_BOOLEAN, true}, PAGE}},
     {"results", ask, {TARGET, {"by", PARAM_LIST, true}, PAGE}},
-    {"cancel", cancel, {TARGET}},
+    ORDERS(ORDER_METHOD) /* */
+    {"control", control, {TARGET, {"controls", PARAM_OBJECT, false}}},
+    {"retry", retry, {TARGET, {"time_limit", PARAM_ANY, true}}},
+    {"drain", drain, {{"undo", PARAM_BOOLEAN, true}}},
+    {"events",
+     show_events,
+     {ANY_TARGET,
+      {"since", PARAM_INTEGER, true},
+      {"follow", PARAM_BOOLEAN, true},
+      PAGE}},
     {"keep", keep, {TARGET, {"undo", PARAM_BOOLEAN, true}}},
     {"delete",
      delete,
@@ -98,10 +119,26 @@ static const struct method methods[] = {
     {"backup",
      request_backup,
      {{"file", PARAM_TEXT, false}, {"force", PARAM_BOOLEAN, true}}},
-    {"status", show_status, {{NULL, PARAM_TEXT, true}}},
+    {"status", show_status, {{"look", PARAM_BOOLEAN, true}}},
     {"shutdown", shut_down, {{NULL, PARAM_TEXT, true}}},
 };
 enum { METHOD_COUNT = sizeof methods / sizeof *methods };
+
+/* Of methods that have something to do before `run` that takes long and needs
+ * neither loop nor disk. */
+static const struct preparation {
+    void (*run)(struct request *request);
+    void (*prepare)(struct request *request); /* on another thread */
+    void (*forget)(void *prepared);           /* instead of `run` */
+} preparations[] = {
+    {request_submit, request_submit_prepare, request_submit_forget},
+};
+enum { PREPARATION_COUNT = sizeof preparations / sizeof *preparations };
+
+static void delete_tree(void *tree)
+{
+    cJSON_Delete(tree);
+}
 
 void request_reply(void *user, struct cJSON *result, const struct error *error,
                    struct cJSON *data)
@@ -110,7 +147,10 @@ void request_reply(void *user, struct cJSON *result, const struct error *error,
     struct cJSON *message = result ? rpc_result(request->id, result)
                                    : rpc_error(request->id, error, data);
     connection_answer(request->connection, message);
-    cJSON_Delete(request->message);
+    if (request->length > MESSAGE_BYTES_LARGE)
+        gaitd_errand(request->gaitd, delete_tree, NULL, request->message);
+    else
+        cJSON_Delete(request->message);
     free(request);
 }
 
@@ -151,19 +191,27 @@ static void ask_with(struct request *request, struct cJSON *params)
     ask_for(request, request->method->name, params);
 }
 
+/* The reader's from now on: a list in it may be long. */
+static struct cJSON *take_params(struct request *request)
+{
+    return cJSON_DetachItemViaPointer(request->message, request->params);
+}
+
 static void ask(struct request *request)
 {
-    ask_with(request, cJSON_Duplicate(request->params, true));
+    ask_with(request, take_params(request));
 }
 
 /* Readers do not know what slots there are. */
 static void explain(struct request *request)
 {
     const struct gaitd *gaitd = request->gaitd;
-    struct cJSON *params = cJSON_Duplicate(request->params, true);
+    struct cJSON *params = take_params(request);
     cJSON_AddStringToObject(params, "device_class", gaitd->hello.device_class);
     cJSON_AddItemToObject(params, "slots",
                           json_integer(fleet_slot_count(gaitd->fleet)));
+    cJSON_AddItemToObject(params, "max_running_per_user",
+                          json_integer(gaitd->config->max_running_per_user));
     cJSON_AddItemToObject(params, "now", json_number(gaitd_now()));
     if (fleet_trouble(gaitd->fleet))
         cJSON_AddStringToObject(params, "trouble", fleet_trouble(gaitd->fleet));
@@ -175,11 +223,65 @@ static const char *target_of(const struct request *request)
     return json_text_or(request->params, "target", "");
 }
 
-static void cancel(struct request *request)
+static void order(struct request *request)
 {
-    store_cancel(request->gaitd->store, target_of(request),
-                 connection_caller(request->connection), request_reply,
-                 request);
+    static const char *const names[] = {ORDERS(ORDER_NAME)};
+    int name = 0;
+    while (strcmp(names[name], request->method->name) != 0)
+        name++;
+    store_order(request->gaitd->store, (enum order_name)name,
+                target_of(request), connection_caller(request->connection),
+                request_reply, request);
+}
+
+static void control(struct request *request)
+{
+    store_control(request->gaitd->store, target_of(request),
+                  cJSON_GetObjectItemCaseSensitive(request->params, "controls"),
+                  connection_caller(request->connection), request_reply,
+                  request);
+}
+
+static void retry(struct request *request)
+{
+    struct controls controls;
+    struct faults faults;
+    const struct cJSON *limit =
+        cJSON_GetObjectItemCaseSensitive(request->params, "time_limit");
+    bool is_set = limit && !cJSON_IsNull(limit);
+    faults_init(&faults);
+    controls_init(&controls);
+    struct cJSON *object = cJSON_CreateObject();
+    if (is_set)
+        cJSON_AddItemReferenceToObject(object, "time_limit",
+                                       (struct cJSON *)limit);
+    if (controls_read(object, &controls, &faults))
+        store_retry_jobs(request->gaitd->store, target_of(request),
+                         is_set ? controls.time_limit : -1,
+                         connection_caller(request->connection), request_reply,
+                         request);
+    else
+        request_refuse(request, ERROR_PARAMS, "time_limit: %s",
+                       faults.fault[0].text);
+    cJSON_Delete(object);
+}
+
+static void drain(struct request *request)
+{
+    store_set_drained(
+        request->gaitd->store, !json_boolean_or(request->params, "undo", false),
+        connection_caller(request->connection), request_reply, request);
+}
+
+/* The connection hears of events from before they are looked for on, so that
+ * none falls between. */
+static void show_events(struct request *request)
+{
+    struct cJSON *params = cJSON_Duplicate(request->params, true);
+    cJSON_DeleteItemFromObjectCaseSensitive(params, "follow");
+    if (json_boolean_or(request->params, "follow", false))
+        hub_follow(request->gaitd->hub, request->connection);
+    ask_with(request, params);
 }
 
 static void verify(struct request *request)
@@ -219,7 +321,7 @@ static void delete (struct request *request)
     if (!request_check_id(request))
         return;
     if (is_set(request, "dry_run"))
-        ask_for(request, "deletion", cJSON_Duplicate(request->params, true));
+        ask_for(request, "deletion", take_params(request));
     else
         store_delete(request->gaitd->store, target_of(request),
                      json_text_or(request->params, "request_id", ""),
@@ -261,25 +363,60 @@ static struct cJSON *bytes_free(const char *folder)
     return json_integer((int64_t)status.f_bavail * (int64_t)status.f_frsize);
 }
 
+/* An answer whose news are heard with it. */
+struct look {
+    struct request *request;
+    struct cJSON *result;
+};
+
+/* The answer goes out also when it cannot be remembered that it did. */
+static void on_visited(void *user, struct cJSON *result,
+                       const struct error *error, struct cJSON *data)
+{
+    struct look look = *(struct look *)user;
+    (void)error;
+    free(user);
+    cJSON_Delete(result);
+    cJSON_Delete(data);
+    request_reply(look.request, look.result, NULL, NULL);
+}
+
+/* Takes both. */
+static void answer_status(struct request *request, struct cJSON *result)
+{
+    struct cJSON *seen = cJSON_DetachItemFromObject(result, "seen");
+    if (json_boolean_or(request->params, "look", false)) {
+        struct look *look = xmalloc(sizeof *look);
+        *look = (struct look){request, result};
+        store_visit(request->gaitd->store,
+                    connection_caller(request->connection)->uid,
+                    json_integer_or(seen, "event", 0),
+                    json_real_or(seen, "finished_at", 0), on_visited, look);
+    } else {
+        request_reply(request, result, NULL, NULL);
+    }
+    cJSON_Delete(seen);
+}
+
 static void on_counts(void *user, struct cJSON *result,
                       const struct error *error, struct cJSON *data)
 {
     struct request *request = user;
     const struct gaitd *gaitd = request->gaitd;
     const struct config *config = gaitd->config;
-    if (result) {
-        cJSON_AddStringToObject(result, "version", GAITD_VERSION);
-        cJSON_AddItemToObject(result, "protocol", json_integer(PROTOCOL));
-        cJSON_AddItemToObject(result, "pid", json_integer(getpid()));
-        cJSON_AddItemToObject(result, "started_at",
-                              json_number(gaitd->started_at));
-        cJSON_AddStringToObject(result, "state_dir", config->state_dir);
-        cJSON_AddStringToObject(result, "socket", config->socket);
-        cJSON_AddItemToObject(result, "slots", fleet_slots(gaitd->fleet));
-        cJSON_AddItemToObject(result, "bytes_free",
-                              bytes_free(config->state_dir));
+    if (!result) {
+        request_reply(request, NULL, error, data);
+        return;
     }
-    request_reply(request, result, error, data);
+    cJSON_AddStringToObject(result, "version", GAITD_VERSION);
+    cJSON_AddItemToObject(result, "protocol", json_integer(PROTOCOL));
+    cJSON_AddItemToObject(result, "pid", json_integer(getpid()));
+    cJSON_AddItemToObject(result, "started_at", json_number(gaitd->started_at));
+    cJSON_AddStringToObject(result, "state_dir", config->state_dir);
+    cJSON_AddStringToObject(result, "socket", config->socket);
+    cJSON_AddItemToObject(result, "slots", fleet_slots(gaitd->fleet));
+    cJSON_AddItemToObject(result, "bytes_free", bytes_free(config->state_dir));
+    answer_status(request, result);
 }
 
 static void show_status(struct request *request)
@@ -293,8 +430,10 @@ static void shut_down(struct request *request)
     struct gaitd *gaitd = request->gaitd;
     const struct caller *caller = connection_caller(request->connection);
     if (!caller->is_operator) {
-        request_refuse(request, ERROR_PERMISSION,
-                       "only its owner and root may shut gaitd down");
+        request_refuse(
+            request, ERROR_PERMISSION,
+            "only operators may shut gaitd down: its owner, root, and "
+            "members of its operator_group");
     } else if (gaitd->is_stopping) {
         request_refuse(request, ERROR_BUSY, "gaitd is shutting down already");
     } else {
@@ -316,6 +455,8 @@ static bool is_of_type(const struct cJSON *value, enum param_type type)
         return cJSON_IsObject(value);
     case PARAM_LIST:
         return cJSON_IsArray(value);
+    case PARAM_ANY:
+        return true;
     }
     return false;
 }
@@ -433,22 +574,75 @@ static bool check_request(struct request *request, const char **method,
     return true;
 }
 
+/* On any thread. */
+static void understand(struct request *request)
+{
+    const char *method = "";
+    struct error *error = &request->error;
+    request->message = message_parse(request->text, request->length, error);
+    request->text = NULL;
+    request->is_refused =
+        !request->message || !check_request(request, &method, error) ||
+        !check_protocol(request->params, error, &request->error_data) ||
+        !find_method(request, method, error) ||
+        !check_params(request->method, request->params, error);
+}
+
+static const struct preparation *preparation_of(const struct request *request)
+{
+    for (int i = 0; i < PREPARATION_COUNT && !request->is_refused; i++)
+        if (preparations[i].run == request->method->run)
+            return &preparations[i];
+    return NULL;
+}
+
+/* On another thread. */
+static void prepare(void *user)
+{
+    struct request *request = user;
+    if (request->text)
+        understand(request);
+    const struct preparation *preparation = preparation_of(request);
+    if (preparation)
+        preparation->prepare(request);
+}
+
+static void go_on(struct request *request)
+{
+    if (request->is_refused)
+        request_reply(request, NULL, &request->error, request->error_data);
+    else
+        request->method->run(request);
+}
+
+static void on_prepared(void *user)
+{
+    struct request *request = user;
+    connection_release(request->connection);
+    if (request->gaitd->is_closing && !request->is_refused) {
+        if (request->prepared)
+            preparation_of(request)->forget(request->prepared);
+        request_refuse(request, ERROR_BUSY, "gaitd is shutting down");
+        return;
+    }
+    go_on(request);
+}
+
 void request_take(struct gaitd *gaitd, struct connection *connection,
                   const char *text, size_t length)
 {
-    struct error error;
-    struct cJSON *data = NULL;
-    const char *method = "";
     struct request *request = xcalloc(1, sizeof *request);
     request->gaitd = gaitd;
     request->connection = connection;
+    request->text = text;
+    request->length = length;
     connection_begin(connection);
-    request->message = message_parse(text, length, &error);
-    if (request->message && check_request(request, &method, &error) &&
-        check_protocol(request->params, &error, &data) &&
-        find_method(request, method, &error) &&
-        check_params(request->method, request->params, &error))
-        request->method->run(request);
-    else
-        request_reply(request, NULL, &error, data);
+    if (length <= MESSAGE_BYTES_LARGE)
+        understand(request);
+    if (!request->text && !preparation_of(request)) {
+        go_on(request);
+    } else {
+        connection_hold(connection);
+        gaitd_errand(gaitd, prepare, on_prepared, request);
+    }
 }

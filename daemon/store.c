@@ -129,6 +129,26 @@ static void cut(struct store *store, struct operations *batch,
     operations_join(&store->rest, &rest);
 }
 
+void store_urge(struct store *store, struct operation *operation)
+{
+    operations_add(&store->urgent, operation);
+}
+
+static bool run_urgent(struct store *store, struct operations *batch,
+                       struct error *error)
+{
+    struct operation *operation;
+    while ((operation = store->urgent.first)) {
+        store->urgent.first = operation->next;
+        if (!store->urgent.first)
+            operations_init(&store->urgent);
+        operations_add(batch, operation);
+        if (!run_one(store, operation, error))
+            return false;
+    }
+    return true;
+}
+
 /* *is_known: that nothing of it is stored, if it fails. */
 static bool run_all(struct store *store, struct operations *batch,
                     bool *is_known, struct error *error)
@@ -143,7 +163,7 @@ static bool run_all(struct store *store, struct operations *batch,
         if (store_clock() - began > BATCH_S)
             cut(store, batch, o);
     }
-    if (!store_dispatch(store, error) ||
+    if (!run_urgent(store, batch, error) || !store_dispatch(store, error) ||
         !ledger_prepare(store->ledger, store->db, error))
         return false;
     *is_known = false;
@@ -165,6 +185,7 @@ static void remember_slots(struct store *store)
 {
     for (int i = 0; i < store->slot_count; i++) {
         store->attempts[i] = store->slots[i].attempt;
+        store->jobs_of[i] = store->slots[i].job_of;
         store->slots[i].committed = NULL;
     }
 }
@@ -172,8 +193,10 @@ static void remember_slots(struct store *store)
 static void restore_slots(struct store *store, int count)
 {
     store->slot_count = count;
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         store->slots[i].attempt = store->attempts[i];
+        store->slots[i].job_of = store->jobs_of[i];
+    }
 }
 
 /* The operation is over; what it leaves to be done is gone on with. */
@@ -234,6 +257,7 @@ static void commit_batch(struct store *store, struct operations *batch)
 {
     struct error error = {0};
     int slot_count = store->slot_count;
+    bool is_drained = store->is_drained;
     const struct reserved reserved = store->reserved;
     int64_t written = db_written(store->db);
     store->now = wall_clock();
@@ -247,6 +271,8 @@ static void commit_batch(struct store *store, struct operations *batch)
         notices_release(&store->said);
         db_rollback(store->db);
         restore_slots(store, slot_count);
+        store->is_drained = is_drained;
+        operations_free(&store->urgent); /* they come again */
         store->reserved = reserved;
         if (is_passing(store, is_known)) {
             ballast_drop(&store->ballast);
@@ -378,6 +404,7 @@ static void init(struct store *store, const struct store_hooks *hooks)
     operations_init(&store->kept);
     operations_init(&store->rest);
     operations_init(&store->unfinished);
+    operations_init(&store->urgent);
     notices_init(&store->ready);
     notices_init(&store->said);
     pthread_mutex_init(&store->mutex, NULL);
@@ -407,6 +434,7 @@ static void store_free(struct store *store)
     operations_free(&store->kept);
     operations_free(&store->rest);
     operations_free(&store->unfinished);
+    operations_free(&store->urgent);
     notices_release(&store->ready);
     notices_release(&store->said);
     pthread_cond_destroy(&store->changed);
@@ -414,6 +442,7 @@ static void store_free(struct store *store)
     close_database(store);
     free(store->slots);
     free(store->attempts);
+    free(store->jobs_of);
     free(store);
 }
 
@@ -425,6 +454,8 @@ static bool recover(struct store *store, struct error *error)
                    ledger_recover(store->ledger, store->db, store->now,
                                   &store->lost, error) &&
                    store_recover(store, error) &&
+                   store_drain_load(store, error) &&
+                   store_fail_fast_recover(store, error) &&
                    store_sweep_recover(store, &settling, error) &&
                    ledger_prepare(store->ledger, store->db, error) &&
                    db_commit(store->db, error);
@@ -432,6 +463,7 @@ static bool recover(struct store *store, struct error *error)
         operations_add(&store->unfinished, settling);
     else
         operation_free(settling);
+    operations_join(&store->unfinished, &store->urgent);
     notices_release(&store->said); /* nobody listens yet */
     return is_fine;
 }

@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "schema/control.h"
 #include "schema/error.h"
 #include "schema/job.h"
 #include "schema/settings.h"
@@ -48,7 +49,8 @@ struct dispatch {
     char label[256];
     int64_t nb_epochs; /* to train to */
     int64_t steps_per_epoch;
-    int64_t step; /* of the run's last committed row, -1 for none */
+    int64_t step;        /* of the run's last committed row, -1 for none */
+    double seconds_left; /* of the job's time limit; NaN: it has none */
     int checkpoint_count;
     struct saved_checkpoint checkpoints[CHECKPOINTS_TOLD];
     struct settings settings;
@@ -69,6 +71,14 @@ struct job_change {
     const char *label, *reason; /* borrowed; reason may be NULL */
 };
 
+/* A hook that is to be run: hooks.h. */
+struct hook_order {
+    int64_t id, sweep;
+    int64_t done, failed, cancelled; /* jobs of the sweep */
+    char name[CONTROL_TEXT_BYTES], sweep_name[CONTROL_TEXT_BYTES], owner[64];
+};
+enum { HOOK_TEXT_BYTES = 1000 };
+
 /* On the loop's thread, from store_deliver. */
 struct store_hooks {
     void *user;
@@ -82,6 +92,9 @@ struct store_hooks {
     void (*on_stop)(void *user, int64_t attempt);
     /* A row did not fit what is stored; end the attempt with this outcome. */
     void (*on_refused)(void *user, int64_t attempt, const struct error *error);
+    void (*on_hook)(void *user, const struct hook_order *order);
+    /* The table of events has come to this id. */
+    void (*on_event)(void *user, int64_t event, const char *kind);
     /* A job waits after a crash: have store_retry called in so many seconds. */
     void (*on_wait)(void *user, int64_t job, double seconds);
     /* Nothing can be stored at present (disk full, database locked), and why;
@@ -119,7 +132,7 @@ typedef void store_reply(void *user, struct cJSON *result,
 struct caller {
     uid_t uid;
     char name[64];
-    bool is_operator; /* root, or the daemon's owner */
+    bool is_operator; /* rights.h */
 };
 
 /* A data set that a spec names, as it was found when it was submitted. */
@@ -132,11 +145,14 @@ struct dataset {
 struct submission {
     struct spec *spec;
     struct cJSON *spec_json; /* as submitted */
+    struct controls controls;
+    int64_t after_id; /* of controls.after, which the store finds; 0: none */
     char request_id[128];
     struct caller caller;
     int dataset_count;
     struct dataset *datasets;
     int threads_most;       /* CPU slots there are */
+    int64_t queued_most;    /* jobs of the caller, not final; 0: no limit */
     char device_class[128]; /* of CPU slots, without threads: see slot_class */
     bool dry_run;
     bool fresh; /* new replicas of all runs, trained from nothing */
@@ -146,8 +162,18 @@ void submission_free(struct submission *submission);
 /* The methods of protocol.md; `result` is theirs. */
 void store_submit(struct store *store, struct submission *submission,
                   store_reply *reply, void *user);
-void store_cancel(struct store *store, const char *target,
-                  const struct caller *caller, store_reply *reply, void *user);
+/* Orders to jobs: X(name), which are methods too. */
+#define ORDERS(X) X(hold) X(pause) X(release) X(cancel)
+#define ORDER_ENUM(name) ORDER_##name,
+enum order_name { ORDERS(ORDER_ENUM) ORDER_COUNT };
+void store_order(struct store *store, enum order_name order, const char *target,
+                 const struct caller *caller, store_reply *reply, void *user);
+/* Chooses controls anew; the object, of control.h's members, is copied. */
+void store_control(struct store *store, const char *target,
+                   const struct cJSON *controls, const struct caller *caller,
+                   store_reply *reply, void *user);
+/* How many jobs of one user run at once, 0: any number.  Before slots open. */
+void store_limit_users(struct store *store, int64_t max_running_per_user);
 /* Exempts a sweep's checkpoints from pruning, or (`undo`) no longer. */
 void store_keep(struct store *store, const char *target, bool undo,
                 const struct caller *caller, store_reply *reply, void *user);
@@ -172,6 +198,24 @@ void store_watch(struct store *store, const char *target,
  * more than one thread takes as many slots; `slot` is the lowest of them. */
 void store_slot_open(struct store *store, int slot, const char *device,
                      const char *device_class);
+/* Sends what failed or was cancelled to the queue again; with a time limit for
+ * the sweep from then on, unless it is -1. */
+void store_retry_jobs(struct store *store, const char *target,
+                      int64_t time_limit, const struct caller *caller,
+                      store_reply *reply, void *user);
+/* No more dispatches until that is undone, over restarts too; of operators. */
+void store_set_drained(struct store *store, bool is_drained,
+                       const struct caller *caller, store_reply *reply,
+                       void *user);
+/* Has on_hook called for those that were not over when gaitd ended.  Once, at
+ * the beginning. */
+void store_hooks_resume(struct store *store);
+/* It is over, and how. */
+void store_hook_end(struct store *store, int64_t order, const char *text);
+/* Remembers that a user has been told of what happened so far: of events up to
+ * this one, of jobs that were final by then. */
+void store_visit(struct store *store, uid_t uid, int64_t event,
+                 double finished_at, store_reply *reply, void *user);
 /* It is out of service until it is opened again: an event says why. */
 void store_slot_close(struct store *store, int slot, const char *reason);
 
@@ -185,6 +229,10 @@ void store_retry(struct store *store, int64_t job);
 /* No more dispatches (shutdown).  Replied with {"running": n}. */
 void store_drain(struct store *store, store_reply *reply, void *user);
 
+/* How long it has been under way: it is stopped when its job has had its time.
+ */
+void store_attempt_took(struct store *store, int64_t attempt, double seconds);
+
 /* One row of a run, as a worker sent it. */
 struct history_row {
     int64_t step, epoch;
@@ -194,7 +242,9 @@ struct history_row {
     int layer_count;                 /* 0 without diagnostics */
     const struct diagnostic *layers; /* borrowed: store_row copies them */
 };
-void store_attempt_started(struct store *store, int64_t attempt, pid_t pid);
+/* `step`: updates done, from a checkpoint. */
+void store_attempt_started(struct store *store, int64_t attempt, pid_t pid,
+                           int64_t step);
 void store_row(struct store *store, int64_t attempt,
                const struct history_row *row);
 
@@ -230,7 +280,8 @@ enum outcome { OUTCOMES(OUTCOME_ENUM) OUTCOME_COUNT };
 
 struct ending {
     enum outcome outcome;
-    int64_t step;
+    int64_t step;           /* updates done, as last heard; -1: not known */
+    double seconds;         /* since its dispatch; NaN: not known */
     int64_t diverged_epoch; /* of OUTCOME_diverged */
     char state_hash[33];    /* of OUTCOME_done */
     char message[1000];

@@ -85,20 +85,6 @@ bool store_job_tell(struct store *store, const struct stored_job *job,
     return true;
 }
 
-bool store_event_add(struct store *store, const char *kind, int64_t sweep,
-                     int64_t job, const char *text, struct error *error)
-{
-    struct statement *s =
-        db_sql(store->db, "INSERT INTO event (at, kind, sweep_id, job_id, "
-                          "text) VALUES (?, ?, nullif(?, 0), nullif(?, 0), ?)");
-    bind_real(s, store->now);
-    bind_text(s, kind);
-    bind_integer(s, sweep);
-    bind_integer(s, job);
-    bind_text(s, text);
-    return statement_run(s, error);
-}
-
 /* Moving. */
 
 /* job_count follows. */
@@ -128,7 +114,8 @@ static bool update_state(struct store *store, const struct stored_job *job,
                    "WHERE id = ?");
     bind_text(s, job_state_name(job->state));
     /* A reason keeps a queued job from being woken: see set_aside. */
-    bind_text(s, job_is_final(job->state) ? reason : NULL);
+    bool has_reason = job_is_final(job->state) || job->state == JOB_held;
+    bind_text(s, has_reason ? reason : NULL);
     bind_integer(s, job->state == JOB_running);
     bind_real(s, store->now);
     bind_integer(s, job_is_final(job->state));
@@ -172,11 +159,14 @@ bool store_job_move(struct store *store, struct stored_job *job,
     job->state = (enum job_state)to;
     return update_state(store, job, reason, error) &&
            count_move(store, job->sweep, from, job->state, error) &&
-           (job->state != JOB_done || keep_metrics(store, job, error)) &&
+           (job->state != JOB_done ||
+            (keep_metrics(store, job, error) &&
+             store_sweep_over(store, job->sweep, error))) &&
            (job->state != JOB_failed ||
             store_event_add(store, "failed", job->sweep, job->id, reason,
                             error)) &&
-           store_job_tell(store, job, from, reason, error);
+           store_job_tell(store, job, from, reason, error) &&
+           (!job_is_final(job->state) || store_sweep_check(store, job, error));
 }
 
 /* Runs. */
@@ -203,9 +193,8 @@ static bool load_run(struct store *store, struct stored_run *run,
     return statement_finish(s, error);
 }
 
-static bool first_queued(struct statement *s, int64_t run,
-                         struct stored_job *job, bool *found,
-                         struct error *error)
+static bool first_open(struct statement *s, int64_t run, struct stored_job *job,
+                       bool *found, struct error *error)
 {
     bind_integer(s, run);
     *found = statement_next(s);
@@ -214,20 +203,21 @@ static bool first_queued(struct statement *s, int64_t run,
     return statement_finish(s, error);
 }
 
-#define QUEUED                                                                 \
+#define OPEN                                                                   \
     JOB "INDEXED BY job_run " RUN "JOIN sweep s ON s.id = j.sweep_id "         \
-        "WHERE j.run_id = ? AND j.state = 'queued' AND " ENTERED               \
+        "WHERE j.run_id = ? AND j.state IN ('held', 'queued') AND " ENTERED    \
         " ORDER BY j.nb_epochs "
 
-/* Queued jobs whose last row is stored. */
+/* Held and queued jobs whose last row is stored: for them nothing is left to
+ * be held back. */
 static bool finish_satisfied(struct store *store, const struct stored_run *run,
                              struct error *error)
 {
     for (;;) {
         struct stored_job job;
         bool found = false;
-        if (!first_queued(db_sql(store->db, QUEUED "LIMIT 1"), run->id, &job,
-                          &found, error))
+        if (!first_open(db_sql(store->db, OPEN "LIMIT 1"), run->id, &job,
+                        &found, error))
             return false;
         if (!found || job.nb_epochs > run->epochs_done)
             return true;
@@ -236,15 +226,15 @@ static bool finish_satisfied(struct store *store, const struct stored_run *run,
     }
 }
 
-/* Queued jobs that the run's divergence forbids. */
+/* Those that the run's divergence forbids. */
 static bool fail_hopeless(struct store *store, const struct stored_run *run,
                           struct error *error)
 {
     for (;;) {
         struct stored_job job;
         bool found = false;
-        if (!first_queued(db_sql(store->db, QUEUED "DESC LIMIT 1"), run->id,
-                          &job, &found, error))
+        if (!first_open(db_sql(store->db, OPEN "DESC LIMIT 1"), run->id, &job,
+                        &found, error))
             return false;
         if (!found || job.nb_epochs < run->diverged_epoch)
             return true;
@@ -259,9 +249,8 @@ static bool is_taken(struct store *store, int64_t run, bool *is_taken,
     struct statement *s =
         db_sql(store->db,
                "SELECT 1 FROM job j WHERE j.run_id = ? AND (j.is_ready = 1 OR "
-               "j.state = 'running' OR (j.state <> 'queued' AND EXISTS "
-               "(SELECT 1 FROM attempt a WHERE a.job_id = j.id "
-               "AND a.ended_at IS NULL))) LIMIT 1");
+               "j.state = 'running' OR EXISTS (SELECT 1 FROM attempt a "
+               "WHERE a.job_id = j.id AND a.ended_at IS NULL)) LIMIT 1");
     bind_integer(s, run);
     *is_taken = statement_next(s);
     return statement_finish(s, error);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "daemon/operation.h"
+#include "daemon/sibling.h"
 #include "daemon/submission.h"
 #include "daemon/tally.h"
 #include "daemon/wish.h"
@@ -34,6 +35,7 @@ struct submit_operation {
     int64_t first_run;      /* that was made for it */
     int64_t position;       /* of the next job */
     struct tally tally;
+    struct siblings siblings;
     struct work work; /* of a dry run */
 };
 
@@ -92,11 +94,23 @@ static bool has_spec(const struct sweep_row *sweep,
     return is_same;
 }
 
+/* Takes `text`. */
+static void note(struct cJSON *notes, char *text)
+{
+    cJSON_AddItemToArray(notes, cJSON_CreateString(text));
+    free(text);
+}
+
 static void give_existing(struct submit_operation *o,
                           const struct sweep_row *sweep)
 {
     struct tally tally = {.done = sweep->done};
-    o->operation.result = tally_write(&tally, sweep, true, cJSON_CreateArray());
+    struct cJSON *notes = cJSON_CreateArray();
+    if (!controls_are_default(&o->submission->controls))
+        note(notes, xprintf("the sweep keeps its own controls, which \"gaitctl "
+                            "show %s\" tells",
+                            sweep->name));
+    o->operation.result = tally_write(&tally, sweep, true, notes);
 }
 
 /* The sweep that this request, sent once before, has made. */
@@ -160,19 +174,28 @@ static bool insert_job(struct store *store, const struct submit_operation *o,
                        const struct wish *wish, int64_t run,
                        struct error *error)
 {
-    struct statement *s =
-        db_sql(store->db, "INSERT INTO job (id, sweep_id, position, run_id, "
-                          "nb_epochs, label, device, threads, state, "
-                          "submitted_at) "
-                          "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?)");
+    const struct submission *submission = o->submission;
+    struct statement *s = db_sql(
+        store->db, "INSERT INTO job (id, sweep_id, owner_uid, position, "
+                   "run_id, nb_epochs, label, device, threads, state, reason, "
+                   "priority, submitted_at) "
+                   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    struct error reason = {0};
+    bool is_held = submission->controls.hold;
+    if (is_held)
+        error_set(&reason, ERROR_NONE, "held by %s", submission->caller.name);
     bind_integer(s, o->sweep.first_job + o->position);
     bind_integer(s, o->sweep.id);
+    bind_integer(s, submission->caller.uid);
     bind_integer(s, o->position);
     bind_integer(s, run);
     bind_integer(s, wish->settings.nb_epochs);
     bind_text(s, wish->label);
     bind_text(s, wish->settings.device);
     bind_integer(s, wish->settings.threads);
+    bind_text(s, job_state_name(is_held ? JOB_held : JOB_queued));
+    bind_text(s, is_held ? reason.text : NULL);
+    bind_integer(s, submission->controls.priority);
     bind_real(s, o->sweep.submitted_at);
     return statement_run(s, error);
 }
@@ -196,6 +219,8 @@ static bool add_job(struct store *store, struct submit_operation *o,
     if (!wish_grant(&wish, store, s->dry_run, &run, error))
         return false;
     tally_add(&o->tally, &run, wish.settings.nb_epochs);
+    if (!s->fresh && (!run.id || run.id >= o->first_run))
+        siblings_add(&o->siblings, &wish);
     if (s->dry_run)
         add_work(o);
     else if (!insert_job(store, o, &wish, run.id, error))
@@ -243,6 +268,7 @@ static bool insert_sweep(struct store *store, struct submit_operation *o,
         .spec = spec,
         .request_id = s->request_id,
         .owner_uid = s->caller.uid,
+        .controls = &s->controls,
     };
     bool is_fine = store_sweep_begin(store, &sweep, &o->operation, error);
     free(spec);
@@ -254,6 +280,9 @@ static bool begin(struct store *store, struct submit_operation *o,
 {
     const struct submission *s = o->submission;
     struct sweep_row *sweep = &o->sweep;
+    bool waits;
+    if (!store_quota_check(store, s, s->spec->job_count, error))
+        return false;
     sweep->job_count = s->spec->job_count;
     sweep->submitted_at = store->now;
     snprintf(sweep->owner, sizeof sweep->owner, "%s", s->caller.name);
@@ -269,7 +298,8 @@ static bool begin(struct store *store, struct submit_operation *o,
     if (!sweep->name[0])
         snprintf(sweep->name, sizeof sweep->name, "sweep-%lld",
                  (long long)sweep->id);
-    return insert_sweep(store, o, error);
+    return insert_sweep(store, o, error) &&
+           store_sweep_wait(store, sweep->id, s->after_id, &waits, error);
 }
 
 static bool finish(struct store *store, struct submit_operation *o,
@@ -278,6 +308,8 @@ static bool finish(struct store *store, struct submit_operation *o,
     const struct submission *s = o->submission;
     if (!s->dry_run && !store_sweep_complete(store, o->sweep.id, o->sweep.name,
                                              &o->operation, error))
+        return false;
+    if (!siblings_note(&o->siblings, store, s, o->first_run, o->notes, error))
         return false;
     tally_note(&o->tally, s->device_class, o->notes);
     o->operation.result = tally_write(&o->tally, &o->sweep, false, o->notes);
@@ -305,6 +337,7 @@ static bool review(struct store *store, struct submit_operation *o,
     if (!o->review) {
         faults_init(&o->faults);
         o->notes = cJSON_CreateArray();
+        store_after_find(store, o->submission, &o->faults);
         o->review = review_new(o->submission, &o->faults, o->notes);
     }
     while (!o->is_reviewed && !store_piece_is_over(store))

@@ -3,12 +3,14 @@
  * A large sweep goes in in pieces.  Until the last of them it is incomplete:
  * nobody sees it, and none of its jobs is in the queue.  Then one transaction
  * makes it complete, and its jobs enter the queue, in pieces too, from the
- * first: sweep.entered says how many have, NULL when all.  An incomplete sweep
- * that nobody goes on with (refused, or cut short by a crash) is removed.
+ * first: sweep.entered says how many have, NULL when all; a sweep that waits
+ * for another (store_after.c) begins with that when it may go.  An incomplete
+ * sweep that nobody goes on with (refused, or cut short by a crash) is removed.
  * Either is settling it, and what the database says is enough to do it.
  */
 #include <string.h>
 
+#include "daemon/columns.h"
 #include "daemon/operation.h"
 
 enum { CHUNK = 128 }; /* jobs looked at between two looks at the clock */
@@ -78,18 +80,17 @@ static bool tell_births(struct store *store, const struct unsettled *sweep,
 {
     int64_t ids[CHUNK];
     int count;
-    struct statement *s =
-        of_chunk(store,
-                 "SELECT id FROM job WHERE " CHUNK_JOBS
-                 " AND state = 'queued' AND id <= ? ORDER BY position",
-                 sweep);
+    struct statement *s = of_chunk(store,
+                                   "SELECT id FROM job WHERE " CHUNK_JOBS
+                                   " AND id <= ? ORDER BY position",
+                                   sweep);
     bind_integer(s, store->watched_job);
     if (!list(s, ids, &count, error))
         return false;
     for (int i = 0; i < count; i++) {
         struct stored_job job;
         if (!store_job_load(store, ids[i], &job, error) ||
-            !store_job_tell(store, &job, JOB_queued, NULL, error))
+            !store_job_tell(store, &job, job.state, NULL, error))
             return false;
     }
     return true;
@@ -130,7 +131,7 @@ static bool wake_others(struct store *store, const struct unsettled *sweep,
     int count;
     if (!list(of_chunk(store,
                        "SELECT DISTINCT run_id FROM job WHERE " CHUNK_JOBS
-                       " AND state = 'queued' AND is_ready = 0",
+                       " AND state IN ('held', 'queued') AND is_ready = 0",
                        sweep),
               runs, &count, error))
         return false;
@@ -204,6 +205,7 @@ static bool find_unsettled(struct store *store, int64_t first, int64_t last,
         db_sql(store->db, "SELECT id, job_count, entered, is_complete "
                           "FROM sweep INDEXED BY sweep_unsettled "
                           "WHERE entered IS NOT NULL AND id BETWEEN ? AND ? "
+                          "AND (after_id IS NULL OR is_complete = 0) "
                           "ORDER BY id LIMIT 1");
     bind_integer(s, first);
     bind_integer(s, last);
@@ -256,6 +258,11 @@ static struct operation *new_settle(int64_t first, int64_t last)
     return &o->operation;
 }
 
+void store_sweep_settle(struct store *store, int64_t sweep)
+{
+    store_push(store, new_settle(sweep, sweep));
+}
+
 bool store_sweep_recover(struct store *store, struct operation **settling,
                          struct error *error)
 {
@@ -271,8 +278,9 @@ bool store_sweep_begin(struct store *store, const struct new_sweep *sweep,
     struct statement *s = db_sql(
         store->db, "INSERT INTO sweep (id, name, owner, owner_uid, spec, "
                    "request_id, job_count, submitted_at, is_hidden, "
-                   "is_complete, entered) "
-                   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)");
+                   "is_complete, entered" CONTROL_COLUMNS
+                   ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, "
+                   "0" CONTROL_PARAMETERS ")");
     bind_integer(s, sweep->id);
     bind_text(s, sweep->name);
     bind_text(s, sweep->owner);
@@ -282,20 +290,21 @@ bool store_sweep_begin(struct store *store, const struct new_sweep *sweep,
     bind_integer(s, sweep->job_count);
     bind_real(s, store->now);
     bind_integer(s, sweep->is_hidden);
+    controls_bind(s, sweep->controls);
     operation->remedy = new_settle(sweep->id, sweep->id);
     return statement_run(s, error);
 }
 
-/* All its jobs are queued. */
+/* All its jobs are queued, or held. */
 static bool count_jobs(struct store *store, int64_t sweep, struct error *error)
 {
     for (int i = 0; i < JOB_STATE_COUNT; i++) {
         struct statement *s =
-            db_sql(store->db, "INSERT INTO job_count SELECT id, ?, CASE "
-                              "WHEN ? THEN job_count ELSE 0 END "
+            db_sql(store->db, "INSERT INTO job_count SELECT id, ?1, CASE ?1 "
+                              "WHEN CASE WHEN hold THEN 'held' ELSE 'queued' "
+                              "END THEN job_count ELSE 0 END "
                               "FROM sweep WHERE id = ?");
         bind_text(s, job_state_name((enum job_state)i));
-        bind_integer(s, i == JOB_queued);
         bind_integer(s, sweep);
         if (!statement_run(s, error))
             return false;

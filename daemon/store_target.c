@@ -1,4 +1,4 @@
-/* What is asked of jobs by target: cancelling, keeping, and watching. */
+/* What is asked of jobs by target: keeping, and watching. */
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,136 +37,6 @@ static void push(struct store *store, size_t bytes,
 static void add(struct cJSON *object, const char *name, int64_t value)
 {
     cJSON_AddItemToObject(object, name, json_integer(value));
-}
-
-/* Cancelling, in pieces.  In each first the jobs, then their runs: else a job
- * that is to be cancelled would be woken by one that just was. */
-
-enum { CANCELLED_AT_ONCE = 256 };
-
-struct cancel_operation {
-    struct target_operation asked;
-    struct target target; /* job_count 0: it is not looked for yet */
-    int64_t cancelled, stopping;
-    int64_t looked_at; /* the last job that was */
-    int count;         /* of the runs of jobs just cancelled, once per job */
-    int64_t runs[CANCELLED_AT_ONCE];
-};
-
-/* The next open job within so many ids; 0: none. */
-static bool next_open(struct store *store, struct cancel_operation *c,
-                      int64_t *job, struct error *error)
-{
-    struct statement *s =
-        db_sql(store->db, "SELECT j.id FROM job j WHERE " TARGET_JOBS
-                          " AND j.state IN ('held', 'queued', 'running') "
-                          "ORDER BY j.id LIMIT 1");
-    struct target some = c->target;
-    if (some.first <= c->looked_at)
-        some.first = c->looked_at + 1;
-    if (some.last - some.first >= CANCELLED_AT_ONCE)
-        some.last = some.first + CANCELLED_AT_ONCE - 1;
-    target_bind(s, &some);
-    *job = 0;
-    while (statement_next(s))
-        *job = column_integer(s, 0);
-    c->looked_at = *job ? *job : some.last;
-    return statement_finish(s, error);
-}
-
-static bool tell_stop(struct store *store, int64_t job, struct error *error)
-{
-    struct statement *s =
-        db_sql(store->db,
-               "SELECT id FROM attempt WHERE job_id = ? AND ended_at IS NULL");
-    bind_integer(s, job);
-    while (statement_next(s))
-        notice_stop(&store->said, column_integer(s, 0));
-    return statement_finish(s, error);
-}
-
-static bool cancel_one(struct store *store, struct cancel_operation *c,
-                       int64_t id, const char *reason, struct error *error)
-{
-    struct stored_job job;
-    if (!store_job_load(store, id, &job, error))
-        return false;
-    bool is_running = job.state == JOB_running;
-    if (!store_job_move(store, &job, JOB_ON_cancel, reason, error))
-        return false;
-    c->runs[c->count++] = job.run;
-    c->stopping += is_running;
-    c->cancelled += !is_running;
-    return !is_running || tell_stop(store, job.id, error);
-}
-
-static bool cancel_some(struct store *store, struct cancel_operation *c,
-                        const char *reason, struct error *error)
-{
-    c->count = 0;
-    while (c->count < CANCELLED_AT_ONCE && c->looked_at < c->target.last &&
-           !store_piece_is_over(store)) {
-        int64_t job;
-        if (!next_open(store, c, &job, error) ||
-            (job && !cancel_one(store, c, job, reason, error)))
-            return false;
-    }
-    for (int i = 0; i < c->count; i++)
-        if (!store_run_wake(store, c->runs[i], error))
-            return false;
-    return true;
-}
-
-/* Of ids beyond the last job nothing can be cancelled. */
-static bool find_target(struct store *store, struct cancel_operation *c,
-                        struct error *error)
-{
-    struct target *target = &c->target;
-    const struct caller *caller = &c->asked.caller;
-    if (!target_find(store->db, c->asked.target, caller, target, error) ||
-        !target_check_owner(store->db, target, caller, error))
-        return false;
-    struct statement *s =
-        db_sql(store->db, "SELECT ifnull(max(id), 0) FROM job");
-    while (statement_next(s))
-        if (target->last > column_integer(s, 0))
-            target->last = column_integer(s, 0);
-    return statement_finish(s, error);
-}
-
-static struct cJSON *write_cancelled(const struct cancel_operation *c)
-{
-    struct cJSON *result = cJSON_CreateObject();
-    add(result, "cancelled", c->cancelled);
-    add(result, "stopping", c->stopping);
-    add(result, "already_final",
-        c->target.job_count - c->cancelled - c->stopping);
-    return result;
-}
-
-static bool run_cancel(struct store *store, struct operation *operation,
-                       struct error *error)
-{
-    struct cancel_operation *c = (struct cancel_operation *)operation;
-    if (!c->target.job_count && !find_target(store, c, error))
-        return false;
-    char *reason = xprintf("cancelled by %s", c->asked.caller.name);
-    bool is_fine = cancel_some(store, c, reason, error);
-    operation->is_unfinished = c->looked_at < c->target.last;
-    if (is_fine && !operation->is_unfinished) {
-        is_fine = store_event_add(store, "cancelled", c->target.sweep, 0,
-                                  reason, error);
-        operation->result = write_cancelled(c);
-    }
-    free(reason);
-    return is_fine;
-}
-
-void store_cancel(struct store *store, const char *target,
-                  const struct caller *caller, store_reply *reply, void *user)
-{
-    push(store, sizeof(struct cancel_operation), run_cancel, target, caller,
-         reply, user);
 }
 
 /* Keeping. */
@@ -222,24 +92,15 @@ void store_keep(struct store *store, const char *target, bool undo,
 
 /* Watching. */
 
-static bool count_states(struct store *store, const struct target *target,
+static bool write_counts(struct store *store, const struct target *target,
                          struct cJSON *counts, struct error *error)
 {
-    int64_t count[JOB_STATE_COUNT] = {0};
-    struct statement *s = db_sql(
-        store->db,
-        target->sweep ? "SELECT state, count FROM job_count WHERE sweep_id = ?"
-                      : "SELECT j.state, count(*) FROM job j WHERE " TARGET_JOBS
-                        " GROUP BY j.state");
-    if (target->sweep)
-        bind_integer(s, target->sweep);
-    else
-        target_bind(s, target);
-    while (statement_next(s))
-        count[job_state_find(column_text(s, 0))] = column_integer(s, 1);
+    int64_t count[JOB_STATE_COUNT];
+    if (!target_count(store->db, target, count, error))
+        return false;
     for (int i = 0; i < JOB_STATE_COUNT; i++)
         add(counts, job_state_name((enum job_state)i), count[i]);
-    return statement_finish(s, error);
+    return true;
 }
 
 static bool run_watch(struct store *store, struct operation *operation,
@@ -263,7 +124,7 @@ static bool run_watch(struct store *store, struct operation *operation,
     }
     add(result, "job_count", target.job_count);
     struct cJSON *counts = cJSON_AddObjectToObject(result, "counts");
-    return count_states(store, &target, counts, error);
+    return write_counts(store, &target, counts, error);
 }
 
 void store_watch(struct store *store, const char *target,

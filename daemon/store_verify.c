@@ -26,8 +26,9 @@ struct original {
 
 struct verification {
     int64_t sweep, first_job; /* 0: it has not begun */
-    int64_t looked_at;        /* the last job that was */
-    int64_t position;         /* of the next one to be made */
+    int64_t owner;
+    int64_t looked_at; /* the last job that was */
+    int64_t position;  /* of the next one to be made */
     int64_t count, capacity;
     struct original *originals;
     int64_t skipped_count;
@@ -175,6 +176,8 @@ static bool begin(struct store *store, struct verify_operation *o,
     cJSON_AddStringToObject(spec, "verifies", o->target);
     size_t length;
     char *text = json_print(spec, &length);
+    struct controls controls;
+    controls_init(&controls);
     const struct new_sweep sweep = {
         .id = v->sweep,
         .job_count = v->count,
@@ -184,7 +187,9 @@ static bool begin(struct store *store, struct verify_operation *o,
         .request_id = o->request_id,
         .owner_uid = o->caller.uid,
         .is_hidden = true,
+        .controls = &controls,
     };
+    v->owner = o->caller.uid;
     bool is_fine = store_sweep_begin(store, &sweep, &o->operation, error);
     free(text);
     cJSON_Delete(spec);
@@ -216,12 +221,13 @@ static bool insert_job(struct store *store, const struct verification *v,
     if (!insert_run(store, original->job, &run, error))
         return false;
     struct statement *s = db_sql(
-        store->db, "INSERT INTO job (id, sweep_id, position, run_id, "
-                   "nb_epochs, label, device, threads, state, "
-                   "submitted_at, verifies) SELECT ?, ?, ?, ?, ?, label, "
+        store->db, "INSERT INTO job (id, sweep_id, owner_uid, position, "
+                   "run_id, nb_epochs, label, device, threads, state, "
+                   "submitted_at, verifies) SELECT ?, ?, ?, ?, ?, ?, label, "
                    "device, threads, 'queued', ?, id FROM job WHERE id = ?");
     bind_integer(s, v->first_job + position);
     bind_integer(s, v->sweep);
+    bind_integer(s, v->owner);
     bind_integer(s, position);
     bind_integer(s, run);
     bind_integer(s, original->epochs);

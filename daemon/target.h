@@ -30,6 +30,9 @@ bool target_check_owner(struct db *db, const struct target *target,
 /* Of jobs j: not those of a sweep that is still going in. */
 #define VISIBLE                                                                \
     "+j.sweep_id NOT IN (SELECT id FROM sweep WHERE is_complete = 0)"
+/* How many of its jobs are in each state. */
+bool target_count(struct db *db, const struct target *target,
+                  int64_t count[JOB_STATE_COUNT], struct error *error);
 
 /* The jobs j of a target in the order of their ids; target_bind binds its
  * parameters.  The ids lead: a sweep's lie together. */

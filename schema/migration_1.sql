@@ -21,6 +21,20 @@ WITH state (name) AS (VALUES ('held'), ('queued'), ('running'), ('done'),
                              ('failed'), ('cancelled'))
 INSERT INTO job_count SELECT s.id, t.name, (SELECT count(*) FROM job j
     WHERE j.sweep_id = s.id AND j.state = t.name) FROM sweep s, state t;
+
+ALTER TABLE sweep ADD COLUMN after_id INTEGER;
+CREATE INDEX sweep_after ON sweep (after_id) WHERE after_id IS NOT NULL;
+
+CREATE TABLE owner (
+    uid  INTEGER PRIMARY KEY,
+    turn INTEGER NOT NULL
+) STRICT;
+
+ALTER TABLE job ADD COLUMN owner_uid INTEGER NOT NULL DEFAULT 0;
+UPDATE job SET owner_uid = (SELECT owner_uid FROM sweep WHERE id = sweep_id);
+DROP INDEX job_ready;
+CREATE INDEX job_ready ON job (priority DESC, owner_uid, sweep_id, id) WHERE is_ready = 1;
+
 ALTER TABLE job ADD COLUMN retry_at REAL;
 CREATE INDEX job_retry ON job (retry_at) WHERE retry_at IS NOT NULL;
 ALTER TABLE attempt ADD COLUMN stderr TEXT;
@@ -43,6 +57,39 @@ CREATE TABLE deletion (
     is_finished INTEGER NOT NULL DEFAULT 0,
     deleted_at  REAL    NOT NULL
 ) STRICT;
+
+ALTER TABLE sweep ADD COLUMN is_failing INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE attempt ADD COLUMN from_step INTEGER;
+ALTER TABLE attempt ADD COLUMN step INTEGER;
+ALTER TABLE attempt ADD COLUMN seconds REAL;
+ALTER TABLE event ADD COLUMN cost_s REAL;
+CREATE INDEX job_finished ON job (finished_at, state, sweep_id) WHERE finished_at IS NOT NULL;
+
+CREATE TABLE visit (
+    uid         INTEGER PRIMARY KEY,
+    at          REAL    NOT NULL,
+    event_id    INTEGER NOT NULL,
+    finished_at REAL    NOT NULL
+) STRICT;
+
+CREATE TABLE drain (
+    at   REAL NOT NULL,
+    user TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE hook (
+    id         INTEGER PRIMARY KEY,
+    sweep_id   INTEGER NOT NULL REFERENCES sweep (id),
+    name       TEXT    NOT NULL,
+    done       INTEGER NOT NULL,
+    failed     INTEGER NOT NULL,
+    cancelled  INTEGER NOT NULL,
+    ordered_at REAL    NOT NULL,
+    ended_at   REAL,
+    outcome    TEXT
+) STRICT;
+CREATE INDEX hook_open ON hook (id) WHERE ended_at IS NULL;
+CREATE INDEX hook_sweep ON hook (sweep_id);
 
 CREATE TABLE ledger (
     number INTEGER NOT NULL

@@ -5,7 +5,9 @@
 -- database is opened, from the settings table (schema/settings.h), so none is
 -- listed here; true is 1, "all" is 0.  What has no effect on a run is at its
 -- default there and in the views, orthogonal_init too where it is forced
--- (settings_canonical in schema/settings.h).  Times are seconds since 1970 (UTC),
+-- (settings_canonical in schema/settings.h).  Likewise the controls
+-- (schema/control.h) are columns of `sweep`, "none" being 0 or '': `hold` is
+-- whether jobs that it gets are held at first.  Times are seconds since 1970 (UTC),
 -- durations seconds, accuracies fractions.
 -- Read it with `sqlite3 -readonly`: only gaitd may write.
 --
@@ -34,11 +36,15 @@ CREATE TABLE sweep (
     job_count    INTEGER NOT NULL,
     submitted_at REAL    NOT NULL,
     is_hidden    INTEGER NOT NULL DEFAULT 0,  -- a verification: see job
+    is_failing   INTEGER NOT NULL DEFAULT 0,  -- 1: its waiting jobs are being
+                                              -- cancelled, by fail_fast
     is_complete  INTEGER NOT NULL DEFAULT 1,  -- 0: its jobs are still going in
                                               -- (or out: see deletion), and
                                               -- nobody is to see them
     entered      INTEGER,                     -- jobs, from the first, that the
                                               -- queue knows of; NULL: all
+    after_id     INTEGER,                     -- the sweep that `after` names,
+                                              -- while this one waits for it
     is_kept      INTEGER NOT NULL DEFAULT 0   -- no checkpoint of it is pruned
 ) STRICT;
 CREATE INDEX sweep_unsettled ON sweep (id) WHERE entered IS NOT NULL;
@@ -60,6 +66,12 @@ CREATE TABLE deletion (                       -- of a sweep; stays, so that ids
     is_finished INTEGER NOT NULL DEFAULT 0,
     deleted_at  REAL    NOT NULL
 ) STRICT;
+CREATE INDEX sweep_after ON sweep (after_id) WHERE after_id IS NOT NULL;
+
+CREATE TABLE owner (                          -- of sweeps, once one was served
+    uid  INTEGER PRIMARY KEY,
+    turn INTEGER NOT NULL                     -- their last attempt: who was
+) STRICT;                                     -- served longest ago comes next
 
 CREATE TABLE run (
     id             INTEGER PRIMARY KEY,
@@ -80,6 +92,7 @@ CREATE UNIQUE INDEX run_identity ON run (key, ifnull(device_class, ''), replica)
 CREATE TABLE job (
     id           INTEGER PRIMARY KEY,
     sweep_id     INTEGER NOT NULL REFERENCES sweep (id),
+    owner_uid    INTEGER NOT NULL DEFAULT 0,  -- the sweep's
     position     INTEGER NOT NULL,            -- in the sweep, from 0
     run_id       INTEGER NOT NULL REFERENCES run (id),
     nb_epochs    INTEGER NOT NULL,
@@ -92,7 +105,8 @@ CREATE TABLE job (
     priority     INTEGER NOT NULL DEFAULT 0,
     attempts     INTEGER NOT NULL DEFAULT 0,
     crashes      INTEGER NOT NULL DEFAULT 0,  -- in a row, without progress
-    reason       TEXT,                        -- why it failed, or what a
+    reason       TEXT,                        -- why it failed, by whom it is
+                                              -- held or was cancelled, what a
                                               -- queued one waits for
     retry_at     REAL,                        -- when a queued one has waited
                                               -- long enough after a crash
@@ -111,10 +125,11 @@ CREATE TABLE job (
                                               -- again; NULL: none
     UNIQUE (sweep_id, position)
 ) STRICT;
-CREATE INDEX job_ready ON job (priority DESC, id) WHERE is_ready = 1;
+CREATE INDEX job_ready ON job (priority DESC, owner_uid, sweep_id, id) WHERE is_ready = 1;
 CREATE INDEX job_waiting ON job (reason) WHERE state = 'queued' AND reason IS NOT NULL;
 CREATE INDEX job_run ON job (run_id, state, nb_epochs);
 CREATE INDEX job_retry ON job (retry_at) WHERE retry_at IS NOT NULL;
+CREATE INDEX job_finished ON job (finished_at, state, sweep_id) WHERE finished_at IS NOT NULL;
 CREATE INDEX job_verifies ON job (verifies) WHERE verifies IS NOT NULL;
 
 CREATE TABLE job_count (                      -- of complete sweeps, all states:
@@ -174,7 +189,11 @@ CREATE TABLE attempt (
     ended_at   REAL,
     outcome    TEXT,                          -- NULL while it runs
     message    TEXT,
-    stderr     TEXT                           -- its worker's last lines there
+    stderr     TEXT,                          -- its worker's last lines there
+    from_step  INTEGER,                       -- updates done when it began
+    step       INTEGER,                       -- and at its end, as last heard;
+                                              -- NULL: gaitd ended first
+    seconds    REAL                           -- that it took, as last known
 ) STRICT;
 CREATE INDEX attempt_job ON attempt (job_id);
 CREATE INDEX attempt_open ON attempt (job_id) WHERE ended_at IS NULL;
@@ -182,10 +201,37 @@ CREATE INDEX attempt_open ON attempt (job_id) WHERE ended_at IS NULL;
 CREATE TABLE event (
     id       INTEGER PRIMARY KEY,
     at       REAL    NOT NULL,
-    kind     TEXT    NOT NULL,
+    kind     TEXT    NOT NULL,                -- schema/event.h
     sweep_id INTEGER,
     job_id   INTEGER,
-    text     TEXT
+    text     TEXT,
+    cost_s   REAL                             -- of computing, done again
+) STRICT;
+
+CREATE TABLE visit (                          -- what a user has been told of
+    uid         INTEGER PRIMARY KEY,
+    at          REAL    NOT NULL,
+    event_id    INTEGER NOT NULL,             -- events up to this one
+    finished_at REAL    NOT NULL              -- jobs up to then
+) STRICT;
+
+CREATE TABLE hook (                           -- orders to run one: a sweep has
+    id         INTEGER PRIMARY KEY,           -- finished
+    sweep_id   INTEGER NOT NULL REFERENCES sweep (id),
+    name       TEXT    NOT NULL,              -- in gaitd.json
+    done       INTEGER NOT NULL,              -- jobs of the sweep, then
+    failed     INTEGER NOT NULL,
+    cancelled  INTEGER NOT NULL,
+    ordered_at REAL    NOT NULL,
+    ended_at   REAL,                          -- NULL: to be run, or under way
+    outcome    TEXT
+) STRICT;
+CREATE INDEX hook_open ON hook (id) WHERE ended_at IS NULL;
+CREATE INDEX hook_sweep ON hook (sweep_id);
+
+CREATE TABLE drain (                          -- a row: no job is started
+    at   REAL NOT NULL,
+    user TEXT NOT NULL                        -- who asked for it
 ) STRICT;
 
 CREATE TABLE ledger (                         -- one row

@@ -32,6 +32,7 @@ static const char *const kinds[] = {
 
 struct attempt {
     struct channel *channel;
+    struct device *device;
     struct task task;
     int64_t sequence; /* of the next message */
     bool is_stopping; /* told to stop, or to quit */
@@ -61,8 +62,7 @@ static double now(void)
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/* --- telling ---------------------------------------------------------------
- */
+/* --- telling -------------------------------------------------------------- */
 
 static cJSON *message(struct attempt *attempt, const char *type)
 {
@@ -149,8 +149,7 @@ static void report(struct attempt *attempt, int64_t step)
     channel_send(attempt->channel, object);
 }
 
-/* --- living ----------------------------------------------------------------
- */
+/* --- living --------------------------------------------------------------- */
 
 /* Batches, chunks, rows: something got done. */
 static void beat(struct attempt *attempt, enum pace_kind kind)
@@ -172,8 +171,7 @@ static void go(struct attempt *attempt)
     channel_beat(attempt->channel, pace_expected(&attempt->pace));
 }
 
-/* --- hearing ---------------------------------------------------------------
- */
+/* --- hearing -------------------------------------------------------------- */
 
 static void commit(struct checkpoint *state, int64_t step)
 {
@@ -210,8 +208,7 @@ static bool is_over(const struct attempt *attempt)
            channel_end(attempt->channel) != CHANNEL_OPEN;
 }
 
-/* --- training --------------------------------------------------------------
- */
+/* --- training ------------------------------------------------------------- */
 
 static void on_row(void *user, const struct evaluation *row)
 {
@@ -261,9 +258,10 @@ static bool write_state(struct attempt *attempt, cJSON *removed,
                         struct error *error)
 {
     int count;
-    const struct tensor *tensors = trainer_tensors(attempt->trainer, &count);
+    const struct tensor *tensors =
+        trainer_tensors(attempt->trainer, &count, error);
     if (!tensors)
-        return error_set(error, ERROR_MEMORY, "out of memory");
+        return false;
     /* Until it is there, what is there is another attempt's. */
     struct checkpoint *state = &attempt->state;
     int64_t before = state->attempt;
@@ -348,8 +346,7 @@ static void train(struct attempt *attempt)
         tell_stopped(attempt, attempt->state.progress.step);
 }
 
-/* --- beginning -------------------------------------------------------------
- */
+/* --- beginning ------------------------------------------------------------ */
 
 /* What is done and not known to be on disk, up to the epoch asked for. */
 static void send_rows(struct attempt *attempt)
@@ -374,9 +371,10 @@ static bool resume(struct attempt *attempt, struct error *error)
         .on_damaged = tell_damaged,
     };
     int count;
-    const struct tensor *tensors = trainer_tensors(attempt->trainer, &count);
+    const struct tensor *tensors =
+        trainer_tensors(attempt->trainer, &count, error);
     if (!tensors)
-        return error_set(error, ERROR_MEMORY, "out of memory to resume");
+        return false;
     if (!checkpoint_find(&attempt->state, &search, tensors, count)) {
         attempt->state = (struct checkpoint){
             .attempt = -1,
@@ -417,8 +415,8 @@ static bool make_trainer(struct attempt *attempt, const struct dataset *dataset,
 {
     pace_init(&attempt->pace, &attempt->task.settings, dataset->data.width);
     go(attempt);
-    attempt->trainer =
-        trainer_new(&attempt->task.settings, &dataset->data, error);
+    attempt->trainer = trainer_new(&attempt->task.settings, &dataset->data,
+                                   attempt->device, error);
     rest(attempt);
     if (!attempt->trainer)
         return false;
@@ -486,9 +484,9 @@ static void run(struct attempt *attempt, struct shelf *shelf)
 }
 
 bool attempt_run(struct channel *channel, struct shelf *shelf,
-                 const struct cJSON *start)
+                 struct device *device, const struct cJSON *start)
 {
-    struct attempt attempt = {.channel = channel};
+    struct attempt attempt = {.channel = channel, .device = device};
     struct error error;
     if (task_init(&attempt.task, start, &error))
         run(&attempt, shelf);

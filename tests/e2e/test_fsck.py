@@ -46,8 +46,9 @@ def put_missing(kind, name, item, first=0, last=0):
 
 ROW_17 = "WHERE run_id = 1 AND step = 17"
 DAMAGES = {
-    "integrity": ("PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'run_identity'",
-                  "(never used|Page)"),
+    "integrity": ("PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, "
+                  "'(job_id)', '(number)') WHERE name = 'attempt_job'",
+                  "row 2 missing from index attempt_job"),
     "references": ("UPDATE job SET run_id = 999 WHERE id = 4",
                    r"a row of the table job \(4\) has no run"),
     "ledger": ("INSERT INTO ledger VALUES (0)", "the table ledger has 2 rows, expected 1"),

@@ -50,6 +50,9 @@ struct loop {
 
     int dispatch_count, change_count, committed_count, closed_count;
     int stop_count, refused_count, fatal_count;
+    int64_t event; /* the last one */
+    int hook_count;
+    struct hook_order hook; /* likewise */
     int stuck_count, unstuck_count, wait_count;
     double wait_s[TRACE_MAX];
     struct dispatch dispatches[TRACE_MAX];
@@ -127,6 +130,20 @@ static inline void on_refused(void *user, int64_t attempt,
     loop->refusal = *error;
 }
 
+static inline void on_hook(void *user, const struct hook_order *order)
+{
+    struct loop *loop = user;
+    loop->hook_count++;
+    loop->hook = *order;
+}
+
+static inline void on_event(void *user, int64_t event, const char *kind)
+{
+    (void)kind;
+    struct loop *loop = user;
+    loop->event = event;
+}
+
 static inline void on_wait(void *user, int64_t job, double seconds)
 {
     struct loop *loop = user;
@@ -161,6 +178,8 @@ static inline struct store *loop_open_store(struct loop *loop,
         .on_closed = on_closed,
         .on_stop = on_stop,
         .on_refused = on_refused,
+        .on_hook = on_hook,
+        .on_event = on_event,
         .on_wait = on_wait,
         .on_stuck = on_stuck,
         .on_fatal = on_fatal,
@@ -301,6 +320,7 @@ static inline struct submission *submission_make(const char *request_id,
     if (!spec_init(s->spec, s->spec_json, &faults))
         fail_msg("%s: %s", faults.fault[0].where, faults.fault[0].text);
     snprintf(s->request_id, sizeof s->request_id, "%s", request_id);
+    controls_init(&s->controls);
     s->caller = caller_ann();
     s->dataset_count = 1;
     s->datasets = xcalloc(1, sizeof *s->datasets);

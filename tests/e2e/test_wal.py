@@ -1,0 +1,225 @@
+"""A write-ahead log that is cut short or has flipped bits: what was acknowledged
+is there, or gaitd says exactly what is missing."""
+
+import contextlib
+import os
+import re
+import shutil
+import sqlite3
+import struct
+
+import pytest
+
+from checkpoints import ask, database, until
+from conftest import daemons_in, short_folder
+
+LONG = os.environ.get("GAITD_TORTURE") is not None
+POINTS = 40 if LONG else 3  # of each kind
+
+# 10 steps an epoch, rows every 5.
+BASE = {"nb_epochs": 30, "eval_every": 5, "tower": True, "widths": "100x10"}
+SWEEPS = [{"name": name, "base": BASE, "axes": {"seed": seeds}}
+          for name, seeds in (("a", [1, 2, 3]), ("b", [4, 5]), ("c", [6, 7, 8, 9]))]
+HEADER, FRAME_HEADER, PAGE = 32, 24, 4096
+FRAME = FRAME_HEADER + PAGE
+
+
+def log_of(daemon):
+    return daemon.state / "gaitd.sqlite-wal"
+
+
+def ledger_of(daemon):
+    return daemon.state / "gaitd.sqlite-ledger"
+
+
+def contents(daemon):
+    """What a user knows of the database: sweeps, rows, final jobs."""
+    return (
+        set(ask(daemon, "SELECT 'sweep ' || name FROM sweep WHERE is_complete"))
+        | set(ask(daemon, "SELECT 'row', run_id, step FROM history"))
+        | set(ask(daemon, "SELECT 'job', id, state FROM job WHERE state IN "
+                          "('done', 'failed', 'cancelled')")))
+
+
+def outcome(client):
+    """Histories by sweep and seed; numbers of jobs may differ."""
+    result = {}
+    for spec in SWEEPS:
+        seeds = {job["id"]: job["seed"] for job in client.jobs(spec["name"])}
+        for row in client.history(spec["name"]):
+            key = spec["name"], seeds[row.pop("job")]
+            for name in ("seconds", "seed"):
+                row.pop(name, None)
+            result.setdefault(key, []).append(row)
+    return result
+
+
+@pytest.fixture(scope="module")
+def expected():
+    with short_folder() as folder, daemons_in(folder, []) as make:
+        with make().start().client() as client:
+            for spec in SWEEPS:
+                client.submit(spec)
+            for spec in SWEEPS:
+                client.await_final(spec["name"])
+            yield outcome(client)
+
+
+@pytest.fixture(scope="module")
+def killed():
+    """The state of a gaitd that was killed while it trained; the first sweep
+    is in the database file, the rest in the log alone."""
+    with short_folder() as folder, daemons_in(folder, []) as make:
+        daemon = make()
+        with daemon.start().client() as client:
+            client.submit(SWEEPS[0])
+            client.await_final("a")
+            daemon.stop()
+        with daemon.start().client() as client:
+            client.submit(SWEEPS[1])
+            until(lambda: len(client.history("b")) > 20, "no rows")
+            client.submit(SWEEPS[2])
+            client.call("cancel", target="c")
+            until(lambda: len(client.history("b")) > 60, "no rows")
+            daemon.process.kill()
+        daemon.kill()
+        yield daemon
+
+
+def copy_of(new_daemon, killed):
+    daemon = new_daemon("copy")
+    shutil.copytree(killed.state, daemon.state)
+    return daemon
+
+
+def commits(data):
+    """Where its transactions end."""
+    salts = data[16:24]
+    ends = []
+    for begin in range(HEADER, len(data) - FRAME + 1, FRAME):
+        if data[begin + 8:begin + 16] != salts:
+            break
+        if struct.unpack(">I", data[begin + 4:begin + 8])[0]:
+            ends.append(begin + FRAME)
+    return ends
+
+
+def spread(items):
+    return items[::max(1, len(items) // POINTS)][-POINTS:]
+
+
+def cut(end):
+    return lambda file: os.truncate(file, end)
+
+
+def flip(place):
+    def damage(file):
+        data = bytearray(file.read_bytes())
+        data[place] ^= 0x10
+        file.write_bytes(data)
+    return damage
+
+
+def damages(data):
+    """(name, what it does to the file)"""
+    ends = commits(data)
+    assert len(ends) > 8, "there is not much in the log"
+    yield "nothing", lambda file: None
+    yield "removed", lambda file: file.unlink()
+    yield "empty", cut(0)
+    yield "header", flip(17)
+    for end in spread(ends[:-1]):
+        yield f"cut between transactions at {end}", cut(end)
+        yield f"cut in a page at {end}", cut(end + FRAME_HEADER + PAGE // 2)
+        yield f"flip in a frame's header at {end}", flip(end + 9)
+        yield f"flip in a page at {end}", flip(end + FRAME_HEADER + PAGE // 3)
+
+
+def named(text):
+    """The members of contents() that the sentence names."""
+    found = set()
+    for name in re.findall(r'sweep "(\w+)" \(sweep-\d+, \d+ jobs? from \d+ on\)', text):
+        found.add((f"sweep {name}",))
+    for run, first, last in re.findall(r"rows? of run (\d+) \(steps (\d+) to (\d+)\)", text):
+        found |= {("row", int(run), step) for step in range(int(first), int(last) + 1, 5)}
+    for first, last, state in re.findall(r"that jobs (\d+) to (\d+) are (\w+)", text):
+        found |= {("job", job, state) for job in range(int(first), int(last) + 1)}
+    for job, state in re.findall(r"that job (\d+) is (\w+)", text):
+        found.add(("job", int(job), state))
+    return found
+
+
+def losses(daemon):
+    return [text for (text,) in ask(daemon, "SELECT text FROM event WHERE kind = 'missing'")]
+
+
+def check_told(daemon, before, whole):
+    """What is there and what is missing are all that there was."""
+    daemon.slots = 0
+    daemon.start()
+    there = contents(daemon)
+    (text,) = losses(daemon) or [""]
+    assert there | named(text) == whole
+    assert not there & named(text)
+    if there == whole:
+        assert before.returncode == 0, before.stdout
+        return
+    assert text in daemon.stderr()
+    assert "the write-ahead log has lost its last" in text
+    assert before.returncode == 1 and "ledger: the write-ahead log ends" in before.stdout
+    for name, in (name for name in whole - there if name[0].startswith("sweep ")):
+        assert f'missing sweep: sweep "{name[6:]}"' in before.stdout
+        assert f'missing sweep: sweep "{name[6:]}"' in daemon.ctl("fsck", status=1).stdout.replace(
+            "\n    ", "; ")
+
+
+def check_end(daemon, expected):
+    """What is missing is asked for again, and everything comes out the same."""
+    daemon.stop()
+    daemon.slots = 2
+    with daemon.start().client() as client:
+        for spec in SWEEPS:
+            if spec["name"] != "c":
+                client.submit(spec)
+                client.await_final(spec["name"])
+        client.submit({**SWEEPS[2], "name": "again"})
+        client.await_final("again")
+        found = outcome_of_done(client)
+        assert found == {key: rows for key, rows in expected.items() if key in found}
+        assert len(found) == 9
+        findings = client.call("fsck")["findings"]
+        assert {finding["check"] for finding in findings} <= {"missing sweep"}
+        assert all('sweep "c"' in finding["text"] for finding in findings)
+
+
+def outcome_of_done(client):
+    """c was cancelled, and its trainings were asked for again."""
+    result = {}
+    for name, alias in (("a", "a"), ("b", "b"), ("again", "c")):
+        jobs = {job["id"]: job for job in client.jobs(name)}
+        assert {job["state"] for job in jobs.values()} == {"done"}
+        for row in client.history(name):
+            key = alias, jobs[row.pop("job")]["seed"]
+            for setting in ("seconds", "seed"):
+                row.pop(setting, None)
+            result.setdefault(key, []).append(row)
+    return result
+
+
+def test_damage(killed, expected):
+    data = log_of(killed).read_bytes()
+    for number, (name, damage) in enumerate(damages(data)):
+        with short_folder() as folder, daemons_in(folder, []) as make:
+            whole_copy, daemon = make("whole"), make("a")
+            shutil.copytree(killed.state, whole_copy.state)
+            whole = contents(whole_copy)
+            shutil.copytree(killed.state, daemon.state)
+            damage(log_of(daemon))
+            before = daemon.run("--fsck")
+            try:
+                check_told(daemon, before, whole)
+                if LONG or number % 6 == 1:
+                    check_end(daemon, expected)
+            except BaseException as fault:
+                fault.add_note(f"damage: {name}\n{before.stdout}{daemon.stderr()}")
+                raise

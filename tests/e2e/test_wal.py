@@ -77,9 +77,13 @@ def killed():
             daemon.stop()
         with daemon.start().client() as client:
             client.submit(SWEEPS[1])
+            for undo in (False, True, False):  # a transaction each
+                client.call("keep", target="b", undo=undo)
             until(lambda: len(client.history("b")) > 20, "no rows")
             client.submit(SWEEPS[2])
             client.call("cancel", target="c")
+            for undo in (False, True, False):
+                client.call("keep", target="a", undo=undo)
             until(lambda: len(client.history("b")) > 60, "no rows")
             daemon.process.kill()
         daemon.kill()

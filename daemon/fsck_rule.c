@@ -1,6 +1,7 @@
 #include "daemon/fsck_rule.h"
 
 #include "daemon/missing.h"
+#include "schema/control.h"
 
 #define FINAL "('done', 'failed', 'cancelled')"
 #define LIVE_RUN "r.key NOT LIKE 'deleted-%'"
@@ -17,7 +18,16 @@
     "before - before % epoch + iif(every = 0, epoch, min(epoch, "              \
     "offset + every * (max(before % epoch - offset, 0) / every + 1)))"
 
-/* A list that is damaged says so; what cannot be read back is no harm. */
+/* What was chosen for a sweep's jobs is of no use when they have ended; of a
+ * text only that it was chosen is known. */
+#define DIFFERS_INTEGER(name) "s.\"" #name "\" <> m.first AND "
+#define DIFFERS_BOOLEAN(name) DIFFERS_INTEGER(name)
+#define DIFFERS_TEXT(name) ""
+#define DIFFERS(name, type, ...)                                               \
+    " WHEN '" #name "' THEN " DIFFERS_##type(                                  \
+        name) "EXISTS (SELECT 1 FROM job j WHERE j.sweep_id = s.id "           \
+              "AND j.state NOT IN " FINAL ")"
+
 #define BACKUP "put back a backup, if there is one, or delete the sweep"
 
 /* Of what a damaged log has lost, that which has not come back. */
@@ -59,14 +69,14 @@ const struct fsck_rule fsck_rules[] = {
      MISSING("deletion", "EXISTS (SELECT 1 FROM sweep s WHERE s.name = m.name "
                          "AND s.id = m.item)"),
      "delete it again"},
-    {"missing keep",
-     MISSING("kept", "EXISTS (SELECT 1 FROM sweep s WHERE s.name = m.name AND "
-                     "s.id = m.item AND NOT s.is_kept)"),
-     "gaitctl keep SWEEP"},
-    {"missing keep --undo",
-     MISSING("unkept", "EXISTS (SELECT 1 FROM sweep s WHERE s.name = m.name "
-                       "AND s.id = m.item AND s.is_kept)"),
-     "gaitctl keep SWEEP --undo"},
+    {"missing controls",
+     MISSING("control",
+             "EXISTS (SELECT 1 FROM sweep s WHERE s.id = m.item AND "
+             "s.is_complete AND CASE m.name WHEN 'is_kept' THEN "
+             "s.is_kept <> m.first WHEN 'priority' THEN EXISTS (SELECT 1 "
+             "FROM job j WHERE j.sweep_id = s.id AND j.priority <> m.first "
+             "AND j.state NOT IN " FINAL ") " CONTROLS(DIFFERS) " END)"),
+     "choose it again: gaitctl keep, control"},
     {"missing transactions", MISSING("commits", "true"),
      "look whether sweeps or answers that you know of are missing"},
     {"steps",

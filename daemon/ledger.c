@@ -11,6 +11,7 @@
 #include "daemon/db.h"
 #include "daemon/ledger_file.h"
 #include "daemon/missing.h"
+#include "schema/control.h"
 #include "schema/memory.h"
 
 struct ledger {
@@ -21,6 +22,19 @@ struct ledger {
     char *line;                  /* of the commit under way; NULL: none */
     size_t length, room;
 };
+
+/* What somebody has chosen about a sweep; the last choice counts.  Of texts
+ * only that it was. */
+#define NOTED_VALUE(name, value)                                               \
+    "CREATE TEMP TRIGGER noted_" #name " AFTER UPDATE OF \"" #name             \
+    "\" ON main.sweep WHEN NEW.\"" #name "\" IS NOT OLD.\"" #name              \
+    "\" BEGIN DELETE FROM noted WHERE kind = 'control' AND name = '" #name     \
+    "' AND item = NEW.id; INSERT INTO noted VALUES ('control', '" #name        \
+    "', NEW.id, " value ", 1); END;"
+#define VALUE_INTEGER(name) "NEW.\"" #name "\""
+#define VALUE_BOOLEAN(name) VALUE_INTEGER(name)
+#define VALUE_TEXT(name) "0"
+#define NOTED_CONTROL(name, type, ...) NOTED_VALUE(name, VALUE_##type(name))
 
 /* What changes is noted by triggers, so that what a savepoint takes back is
  * taken back here too.  `first` is summed up over the items that are alike:
@@ -42,13 +56,15 @@ static const char triggers[] =
     "INSERT INTO noted VALUES "
     "('sweep', NEW.name, NEW.id, (SELECT id FROM job WHERE "
     "sweep_id = NEW.id AND position = 0), NEW.job_count); END;"
-    "CREATE TEMP TRIGGER noted_kept AFTER UPDATE OF is_kept ON main.sweep "
-    "WHEN NEW.is_kept <> OLD.is_kept BEGIN INSERT INTO noted VALUES "
-    "(CASE WHEN NEW.is_kept THEN 'kept' ELSE 'unkept' END, NEW.name, NEW.id, "
-    "0, 1); END;"
     "CREATE TEMP TRIGGER noted_deletion AFTER INSERT ON main.deletion BEGIN "
     "INSERT INTO noted VALUES "
-    "('deletion', NEW.name, NEW.sweep_id, 0, 1); END;";
+    "('deletion', NEW.name, NEW.sweep_id, 0, 1); END;"
+    "CREATE TEMP TRIGGER noted_job_priority AFTER UPDATE OF priority "
+    "ON main.job WHEN NEW.priority <> OLD.priority BEGIN "
+    "DELETE FROM noted WHERE kind = 'control' AND name = 'priority' "
+    "AND item = NEW.sweep_id; INSERT INTO noted VALUES "
+    "('control', 'priority', NEW.sweep_id, NEW.priority, 1); END;" NOTED_VALUE(
+        is_kept, "NEW.is_kept") CONTROLS(NOTED_CONTROL);
 
 bool ledger_number(struct db *db, int64_t *number, struct error *error)
 {

@@ -11,8 +11,10 @@ static bool add(struct db *db, const struct ledger_entry *entry, double now,
     struct statement *s = db_sql(
         db, "INSERT INTO missing (kind, name, item, first, last, count, at) "
             "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-            "first = min(first, excluded.first), "
-            "last = max(last, excluded.last), "
+            "first = iif(kind = 'rows', min(first, excluded.first), "
+            "excluded.first), "
+            "last = iif(kind = 'rows', max(last, excluded.last), "
+            "excluded.last), "
             "count = iif(kind IN ('rows', 'commits'), count, 0) + "
             "excluded.count, at = excluded.at");
     bind_text(s, entry->kind);

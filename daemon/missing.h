@@ -19,10 +19,9 @@
     "name), format('that jobs %d to %d are %s', first, last, name)) "          \
     "WHEN 'deletion' THEN format('the deletion of sweep \"%s\" (sweep-%d)', "  \
     "name, item) "                                                             \
-    "WHEN 'kept' THEN format('that sweep \"%s\" (sweep-%d) is kept', name, "   \
+    "WHEN 'control' THEN format('%s of sweep-%d as it was chosen last', "      \
+    "name, "                                                                   \
     "item) "                                                                   \
-    "WHEN 'unkept' THEN format('that sweep \"%s\" (sweep-%d) is no longer "    \
-    "kept', name, item) "                                                      \
     "ELSE format('%d transaction%s of which nothing is known', count, "        \
     "iif(count = 1, '', 's')) END"
 

@@ -29,6 +29,8 @@
     X(in_service, "", "a slot that was out of service is back")                  \
     X(lost, "", "the worker of an attempt ended by nobody's fault")            \
     X(nondeterministic, "", "an attempt did not repeat what is stored")        \
+    X(missing, "damaged write-ahead log (gaitctl fsck tells what is missing)",  \
+      "the log that was found was damaged, and what it has lost")              \
     X(resumed, "jobs resumed",                                                 \
       "a job goes on after an attempt that did not end it, from which step; "  \
       "`cost_s`: seconds of computing that are done again")

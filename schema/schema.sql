@@ -241,7 +241,7 @@ INSERT INTO ledger VALUES (0);
 
 CREATE TABLE missing (                        -- what a damaged write-ahead log
     kind  TEXT    NOT NULL,                   -- has lost: sweep, rows, jobs,
-    name  TEXT    NOT NULL,                   -- deletion, kept, unkept, commits
+    name  TEXT    NOT NULL,                   -- deletion, control, commits
     item  INTEGER NOT NULL,                   -- sweep, run or first job
     first INTEGER NOT NULL,                   -- to `last`: steps, jobs, commits
     last  INTEGER NOT NULL,

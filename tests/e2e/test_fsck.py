@@ -59,10 +59,8 @@ DAMAGES = {
     "missing ends": (put_missing("jobs", "cancelled", 4, 4, 5),
                      "that jobs 4 to 5 are cancelled"),
     "missing deletion": (put_missing("deletion", "a", 1), r'the deletion of sweep "a" \(sweep-1\)'),
-    "missing keep": (put_missing("kept", "a", 1), r'that sweep "a" \(sweep-1\) is kept'),
-    "missing keep --undo": (put_missing("unkept", "b", 2)
-                            + "; UPDATE sweep SET is_kept = 1 WHERE id = 2",
-                            r'that sweep "b" \(sweep-2\) is no longer kept'),
+    "missing controls": (put_missing("control", "is_kept", 1, 1),
+                         "is_kept of sweep-1 as it was chosen last; choose it again"),
     "missing transactions": (put_missing("commits", "", 0),
                              "3 transactions of which nothing is known"),
     "steps": (f"DELETE FROM diagnostic {ROW_17}; DELETE FROM history {ROW_17}",

@@ -191,6 +191,8 @@ def check_end(daemon, expected):
             client.submit({**spec, "name": name})
             client.await_final(name)
             assert outcome(client, name) == expected[spec["name"]]
+        for name in ("a", "b"):
+            client.call("keep", target=name)
         findings = client.call("fsck")["findings"]
         assert [finding["text"] for finding in findings if 'sweep "c"' not in finding["text"]] == []
 

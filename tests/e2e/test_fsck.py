@@ -3,11 +3,13 @@
 import json
 import re
 import shutil
+import subprocess
 
 import pytest
 
 from checkpoints import change
 from conftest import daemons_in, short_folder
+from test_disk import mount
 
 # 10 steps an epoch, rows after 4, 7 and 10 of them.
 DONE = {"name": "a", "base": {"nb_epochs": 3, "eval_every": 3, "eval_offset": 1,
@@ -218,3 +220,16 @@ def test_backup_refuses(gaitd):
     assert "is the database itself" in gaitd.ctl("backup", database, "--force", status=2).stderr
     assert "No such file" in gaitd.ctl("backup", gaitd.folder / "none/file", status=None).stderr
     assert sorted(path.name for path in gaitd.folder.glob("file*")) == ["file"]
+
+
+def test_backup_to_a_full_disk(gaitd):
+    disk = gaitd.folder / "disk"
+    mount(disk, "64k")
+    try:
+        done = gaitd.ctl("backup", disk / "file", status=None)
+        assert done.returncode not in (0, 2)
+        assert f'cannot write the backup "{disk}/file.' in done.stderr
+        assert "full" in done.stderr
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", disk], check=True)

@@ -1,5 +1,6 @@
 /* The only file that knows SQLite. */
 #include "daemon/db.h"
+#include "daemon/clock.h"
 
 #include <assert.h>
 #include <math.h>
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "schema/memory.h"
 
@@ -37,13 +37,6 @@ struct db {
     double deadline_s, deadline; /* as asked; monotonic, 0 for none */
     atomic_bool is_stopped;
 };
-
-static double monotonic(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 /* Failures. */
 
@@ -96,7 +89,7 @@ static int on_progress(void *user)
 {
     const struct db *db = user;
     return db_is_stopped(db) ||
-           (db->deadline > 0 && monotonic() > db->deadline);
+           (db->deadline > 0 && clock_monotonic() > db->deadline);
 }
 
 static bool prepare_writing(struct db *db, struct error *error)
@@ -441,5 +434,5 @@ bool db_is_stopped(const struct db *db)
 void db_deadline(struct db *db, double seconds)
 {
     db->deadline_s = seconds;
-    db->deadline = seconds > 0 ? monotonic() + seconds : 0;
+    db->deadline = seconds > 0 ? clock_monotonic() + seconds : 0;
 }

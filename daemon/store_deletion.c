@@ -13,14 +13,13 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon/operation.h"
 #include "daemon/target.h"
 #include "schema/json.h"
 #include "schema/memory.h"
 
-enum { PIECE_MS = 15, ROWS_AT_ONCE = 2000 };
+enum { ROWS_AT_ONCE = 2000 };
 
 struct delete_operation {
     struct operation operation;
@@ -29,13 +28,6 @@ struct delete_operation {
     int64_t sweep; /* once it is marked */
     int64_t finished;
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* One number of a statement with one parameter; 0: no row. */
 static bool read_one(struct store *store, const char *sql, int64_t parameter,
@@ -226,9 +218,8 @@ static bool finish(struct store *store, int64_t sweep, struct error *error)
 static bool go_on(struct store *store, int64_t sweep, bool *is_done,
                   struct error *error)
 {
-    int64_t until = now_ms() + PIECE_MS;
     *is_done = false;
-    while (now_ms() < until) {
+    do {
         bool is_there;
         if (!step_run(store, sweep, &is_there, error))
             return false;
@@ -240,7 +231,7 @@ static bool go_on(struct store *store, int64_t sweep, bool *is_done,
             continue;
         *is_done = true;
         return finish(store, sweep, error);
-    }
+    } while (!store_piece_is_over(store));
     return true;
 }
 
@@ -298,10 +289,9 @@ static bool next_waiting(struct store *store, int64_t sweep, int64_t *job,
 static bool cancel_waiting(struct store *store, const struct target *target,
                            bool *is_done, struct error *error)
 {
-    int64_t until = now_ms() + PIECE_MS;
     struct stored_job job;
     *is_done = false;
-    while (now_ms() < until) {
+    do {
         int64_t id;
         if (!next_waiting(store, target->sweep, &id, error))
             return false;
@@ -312,7 +302,7 @@ static bool cancel_waiting(struct store *store, const struct target *target,
             !store_job_move(store, &job, JOB_ON_cancel, "deleted", error) ||
             !store_run_wake(store, job.run, error))
             return false;
-    }
+    } while (!store_piece_is_over(store));
     return true;
 }
 

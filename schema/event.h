@@ -19,15 +19,19 @@
     X(submitted, "", "a sweep was submitted")                                  \
     X(retried, "", "jobs of it were sent to the queue again")                  \
     X(cancelled, "", "jobs of it were cancelled")                              \
+    X(changed, "", "a control of it was changed")                              \
+    X(deleted, "", "a sweep was deleted, with what only it needed")            \
     X(finished, "", "every job of a sweep is done, failed or cancelled")       \
-    X(hook, "", "the hook of a finished sweep has ended, and what it said")     \
+    X(hook, "", "the hook of a finished sweep has ended, and what it said")    \
     X(failed, "failed", "a job failed, and why")                               \
     X(crashed, "", "the worker of an attempt ended by its own fault")          \
-    X(stalled, "", "the worker of an attempt stopped computing, and was killed")   \
-    X(out_of_service, "slots out of service",                                   \
+    X(stalled, "", "the worker of an attempt stopped computing, and was killed")\
+    X(out_of_service, "slots out of service",                                  \
       "a slot gets no jobs: its worker does not start")                        \
-    X(in_service, "", "a slot that was out of service is back")                  \
+    X(in_service, "", "a slot that was out of service is back")                \
     X(lost, "", "the worker of an attempt ended by nobody's fault")            \
+    X(unsaved, "", "a checkpoint could not be written; training went on")      \
+    X(damaged, "", "a checkpoint could not be read, and was set aside")        \
     X(nondeterministic, "", "an attempt did not repeat what is stored")        \
     X(missing, "damaged write-ahead log (gaitctl fsck tells what is missing)",  \
       "the log that was found was damaged, and what it has lost")              \

@@ -230,7 +230,8 @@ e2e: all
 torture: all
 	@GAITD_TORTURE=1 $(SANITIZER_OPTIONS) GAITD_BUILD='$(abspath $(BUILD))' \
 		PYTHONDONTWRITEBYTECODE=1 \
-		$(PYTHON) -m pytest -p no:cacheprovider -q -s $(PYTEST) tests/e2e/test_hostile.py
+		$(PYTHON) -m pytest -p no:cacheprovider -q -s $(PYTEST) tests/e2e/test_hostile.py \
+		tests/e2e/test_wal.py
 
 # Targets of the fuzzer, and what each needs beside schema/.  `make check` runs
 # them over the kept inputs, built as everything else is.

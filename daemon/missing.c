@@ -57,8 +57,9 @@ static char *describe(struct db *db, int64_t commits, double now,
 {
     char *text = NULL;
     struct statement *s = db_sql(
-        db, "SELECT format('the write-ahead log has lost its last %d "
-            "transaction%s', ?1, iif(?1 = 1, '', 's')) || "
+        db, "SELECT iif(?1 = 1, 'the write-ahead log has lost its last "
+            "transaction', format('the write-ahead log has lost its last %d "
+            "transactions', ?1)) || "
             "ifnull(': ' || group_concat(text, '; '), '') FROM "
             "(SELECT " MISSING_TEXT " AS text FROM missing WHERE at = ?2 "
             "ORDER BY kind = 'sweep' DESC, kind, item)");

@@ -9,6 +9,7 @@
  * of it.
  */
 #include <cjson/cJSON.h>
+#include <sys/prctl.h>
 
 #include "daemon/clock.h"
 #include "daemon/operation.h"
@@ -131,10 +132,12 @@ static bool run_all(struct store *store, struct operations *batch,
         !ledger_prepare(store->ledger, store->db, error))
         return false;
     *is_known = false;
-    if (!db_commit(store->db, error))
-        return false;
-    ledger_write(store->ledger);
-    return true;
+    prctl(PR_SET_NAME, STORE_COMMITTING);
+    bool is_stored = db_commit(store->db, error);
+    prctl(PR_SET_NAME, STORE_IDLE);
+    if (is_stored)
+        ledger_write(store->ledger);
+    return is_stored;
 }
 
 /* Whether it is worth trying again: what could not be written or read is not

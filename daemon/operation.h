@@ -15,6 +15,7 @@
 
 #include "daemon/ballast.h"
 #include "daemon/db.h"
+#include "daemon/ledger.h"
 #include "daemon/notice.h"
 #include "daemon/store.h"
 
@@ -82,6 +83,8 @@ struct store {
 
     /* The store's thread only. */
     struct db *db;
+    struct ledger *ledger;
+    char *lost; /* store_lost */
     struct ballast ballast;
     double ballast_tried;         /* to be renewed, monotonic */
     struct operations kept;       /* to be tried again */
@@ -139,6 +142,8 @@ void store_break_down(struct store *store, const struct error *error);
 bool store_disk_check(struct store *store, struct error *error);
 /* Between transactions; false as db_checkpoint. */
 bool store_disk_care(struct store *store, bool is_idle, struct error *error);
+/* Copies all of the WAL that readers allow. */
+bool store_disk_copy(struct store *store, struct error *error);
 
 /* Whether the operation has had its time in this transaction: what follows
  * waits for the commit, so this is well below what a user notices. */
@@ -287,13 +292,15 @@ bool store_job_wait(struct store *store, const struct stored_job *job,
 bool store_checkpoints_load(struct store *store, struct dispatch *dispatch,
                             struct error *error);
 
-/* The highest id there is, or was. */
+/* The highest id there is, or was, also in a log that was damaged. */
 #define STORE_LAST_SWEEP                                                       \
     "SELECT max(ifnull((SELECT max(id) FROM sweep), 0), "                      \
-    "ifnull((SELECT max(last_sweep) FROM deletion), 0))"
+    "ifnull((SELECT max(last_sweep) FROM deletion), 0), "                      \
+    "ifnull((SELECT max(item) FROM missing WHERE kind = 'sweep'), 0))"
 #define STORE_LAST_JOB                                                         \
     "SELECT max(ifnull((SELECT max(id) FROM job), 0), "                        \
-    "ifnull((SELECT max(last_job) FROM deletion), 0))"
+    "ifnull((SELECT max(last_job) FROM deletion), 0), "                        \
+    "ifnull((SELECT max(last) FROM missing WHERE kind = 'sweep'), 0))"
 
 /* ERROR_CONFLICT when the sweep that this request has made, or that this
  * request has deleted, is gone: what is done once is not done again. */

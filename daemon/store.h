@@ -117,6 +117,9 @@ struct store;
  * queued again), starts the thread.  Refuses a database of a newer version. */
 struct store *store_open(const char *path, const struct store_hooks *hooks,
                          struct error *error);
+/* What a damaged write-ahead log has lost (ledger.h), as it was noticed when
+ * the store was opened; NULL: nothing. */
+const char *store_lost(const struct store *store);
 /* Finishes what is waiting, stops the thread, closes.  Callbacks of what was
  * waiting are run. */
 void store_close(struct store *store);

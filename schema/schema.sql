@@ -240,3 +240,19 @@ CREATE TABLE drain (                          -- a row: no job is started
     at   REAL NOT NULL,
     user TEXT NOT NULL                        -- who asked for it
 ) STRICT;
+
+CREATE TABLE ledger (                         -- one row
+    number INTEGER NOT NULL                   -- of the last commit
+) STRICT;
+INSERT INTO ledger VALUES (0);
+
+CREATE TABLE missing (                        -- what a damaged write-ahead log
+    kind  TEXT    NOT NULL,                   -- has lost: sweep, rows, jobs,
+    name  TEXT    NOT NULL,                   -- deletion, control, commits
+    item  INTEGER NOT NULL,                   -- sweep, run or first job
+    first INTEGER NOT NULL,                   -- to `last`: steps, jobs, commits
+    last  INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    at    REAL    NOT NULL,                   -- when it was noticed
+    PRIMARY KEY (kind, name, item)
+) STRICT, WITHOUT ROWID;

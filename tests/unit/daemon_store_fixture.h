@@ -228,8 +228,9 @@ static inline void loop_open_reader(struct loop *loop, double deadline_s)
 
 static inline void loop_remove(struct loop *loop)
 {
-    static const char *const ends[] = {"", "-wal", "-shm"};
-    for (int i = 0; i < 3; i++) {
+    static const char *const ends[] = {"", "-wal", "-shm", "-ledger",
+                                       ".version-1.backup"};
+    for (int i = 0; i < 5; i++) {
         char path[160];
         snprintf(path, sizeof path, "%s%s", loop->path, ends[i]);
         unlink(path);

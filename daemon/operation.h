@@ -229,6 +229,12 @@ bool store_hook_order(struct store *store, const char *name, int64_t sweep,
 /* What is left of cancelling the rest of sweeps with fail_fast. */
 bool store_fail_fast_recover(struct store *store, struct error *error);
 
+/* The next job of a complete sweep that is held or queued, from `*position` on
+ * (which becomes its own) and then from the first: so none is missed, though
+ * what was looked at may have been undone.  *job: 0 when there is none. */
+bool store_sweep_waiting(struct store *store, int64_t sweep, int64_t *position,
+                         int64_t *job, struct error *error);
+
 /* A job has become final: what that means for its sweep. */
 bool store_sweep_check(struct store *store, const struct stored_job *job,
                        struct error *error);

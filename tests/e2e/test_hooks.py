@@ -61,6 +61,8 @@ def test_a_finished_sweep(told):
         texts = [event["sweep"] for event in await_kind(client, "hook", 3)]
         assert texts == ["s", "u", "u"]
         assert client.call("show", target="u")["sweep"]["on_finish"] == "mail"
+        # It can be deleted, though there were orders for it.
+        assert client.call("delete", target="u", request_id="d")["jobs"] == 1
 
 
 def test_hooks_that_cannot_be(told):

@@ -123,6 +123,16 @@ def test_delete(new_daemon):
         client.await_final("mine")
 
 
+def test_a_verification_of_two_sweeps_shrinks(new_daemon):
+    daemon = new_daemon().start()
+    submit(daemon, spec("mine", 1), spec("other", 2))
+    daemon.ctl("verify", "1..2")
+    with daemon.client() as client:
+        client.call("delete", target="mine", request_id="d")
+        watched = client.call("watch", target="verify-3")
+    assert (watched["job_count"], watched["counts"]["done"]) == (1, 1), watched
+
+
 def test_delete_acts_once(new_daemon):
     daemon = new_daemon().start()
     with daemon.client() as client:

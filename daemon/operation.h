@@ -153,13 +153,16 @@ bool store_job_tell(struct store *store, const struct stored_job *job,
                     struct error *error);
 
 /* Ends the queued jobs of a run that have their epochs or cannot get them,
- * and lets the next one go when nothing trains the run.  To be called after
+ * and lets the next ones go when nothing trains the run.  To be called after
  * whatever changed a run or one of its jobs. */
 bool store_run_wake(struct store *store, int64_t run, struct error *error);
 
-/* The last part of it alone: makes the lowest queued job ready, unless another
- * job of the run is, or an attempt is under way. */
+/* The last part of it alone: makes queued jobs ready (store_job.c), unless an
+ * attempt is under way. */
 bool store_run_release(struct store *store, int64_t run, struct error *error);
+
+/* Its jobs are not ready any more: one of them is being dispatched. */
+bool store_run_take(struct store *store, int64_t run, struct error *error);
 
 /* Sweeps go in in pieces: ids are reserved, which no other sweep gets while
  * gaitd runs; the sweep begins, incomplete; its jobs are inserted, queued and

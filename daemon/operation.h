@@ -253,6 +253,9 @@ bool store_limit_load(struct store *store, int64_t job, double *seconds_left,
                       struct error *error);
 bool store_limit_took(struct store *store, int64_t attempt, double seconds,
                       struct error *error);
+/* The sweep has another one from now on: those of its jobs that run hear so. */
+bool store_limit_changed(struct store *store, int64_t sweep,
+                         struct error *error);
 bool store_limit_check(struct store *store, const struct stored_job *job,
                        bool *is_over, struct error *reason,
                        struct error *error);

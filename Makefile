@@ -48,19 +48,21 @@ LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 schema_FILES = axis control diagnostic error event faults inbox job json key \
 	memory message nearest paths setting settings spec syntax utf8 widths \
 	work
-daemon_FILES = attempt ballast columns config connection connection_out cpu \
-	datasets db fleet folder gaitd gate hello holding hooks hub keeper \
-	limits listener lock log loop_errand loop_stat notice notify operation \
-	option peer process pulse query query_counts query_deletion \
-	query_events query_explain query_groups query_history query_list \
-	query_results query_show query_sweeps query_verification query_waiting \
-	reader repeat request request_submit retries rights run_folder server \
-	sibling slot store store_after store_attempt store_checkpoint \
-	store_control store_deletion store_diagnostic store_disk \
-	store_dispatch store_drain store_ending store_event store_finish \
-	store_hook store_job store_limit store_move store_queue store_quota \
-	store_retry store_retry_jobs store_submit store_sweep store_target \
-	store_verify store_visit submission tables tail tally target user wish
+daemon_FILES = attempt ballast clock columns config connection \
+	connection_out cpu datasets db fleet folder gaitd gaitd_store gate \
+	hello holding hooks hub keeper limits listener lock log loop_errand \
+	loop_stat method notice notify operation option peer process pulse \
+	query query_counts query_deletion query_events query_explain \
+	query_groups query_history query_list query_results query_show \
+	query_sweeps query_verification query_waiting reader repeat request \
+	request_ask request_order request_status request_submit retries rights \
+	run_folder server sibling slot store store_after store_attempt \
+	store_checkpoint store_commit store_control store_deletion \
+	store_diagnostic store_disk store_dispatch store_drain store_ending \
+	store_event store_finish store_hook store_job store_limit store_move \
+	store_queue store_quota store_retry store_retry_jobs store_submit \
+	store_sweep store_target store_verify store_visit submission tables \
+	tail tally target user wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
 	npz pace rows safetensors selftest session task engine/agreement \
 	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \
@@ -237,7 +239,7 @@ fuzz_idx = worker/idx
 fuzz_npz = worker/npz worker/file
 fuzz_safetensors = worker/safetensors worker/hash worker/file
 fuzz_tasks = worker/task worker/rows worker/hash
-fuzz_attempts = daemon/attempt daemon/log
+fuzz_attempts = daemon/attempt daemon/clock daemon/log daemon/run_folder
 define fuzz_rule
 $(BUILD)/fuzz/$(1).o: tests/fuzz/$(1).c $(BUILD)/flags
 	@mkdir -p $$(@D)

@@ -13,14 +13,13 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon/operation.h"
 #include "daemon/target.h"
 #include "schema/json.h"
 #include "schema/memory.h"
 
-enum { PIECE_MS = 15, ROWS_AT_ONCE = 2000 };
+enum { ROWS_AT_ONCE = 2000 };
 
 struct delete_operation {
     struct operation operation;
@@ -30,13 +29,6 @@ struct delete_operation {
     int64_t position; /* of the last job that was cancelled */
     int64_t finished;
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* One number of a statement with one parameter; 0: no row. */
 static bool read_one(struct store *store, const char *sql, int64_t parameter,
@@ -238,9 +230,8 @@ static bool finish(struct store *store, int64_t sweep, struct error *error)
 static bool go_on(struct store *store, int64_t sweep, bool *is_done,
                   struct error *error)
 {
-    int64_t until = now_ms() + PIECE_MS;
     *is_done = false;
-    while (now_ms() < until) {
+    do {
         bool is_there;
         if (!step_run(store, sweep, &is_there, error))
             return false;
@@ -252,7 +243,7 @@ static bool go_on(struct store *store, int64_t sweep, bool *is_done,
             continue;
         *is_done = true;
         return finish(store, sweep, error);
-    }
+    } while (!store_piece_is_over(store));
     return true;
 }
 
@@ -301,10 +292,9 @@ static bool refuse_busy(struct store *store, const struct target *target,
 static bool cancel_waiting(struct store *store, struct delete_operation *o,
                            int64_t sweep, bool *is_done, struct error *error)
 {
-    int64_t until = now_ms() + PIECE_MS;
     struct stored_job job;
     *is_done = false;
-    while (now_ms() < until) {
+    do {
         int64_t id;
         if (!store_sweep_waiting(store, sweep, &o->position, &id, error))
             return false;
@@ -315,7 +305,7 @@ static bool cancel_waiting(struct store *store, struct delete_operation *o,
             !store_job_move(store, &job, JOB_ON_cancel, "deleted", error) ||
             !store_run_wake(store, job.run, error))
             return false;
-    }
+    } while (!store_piece_is_over(store));
     return true;
 }
 
@@ -340,6 +330,12 @@ static bool mark(struct store *store, struct delete_operation *o, int64_t sweep,
 {
     o->sweep = sweep;
     return insert(store, o, sweep, error) &&
+           change(store,
+                  "UPDATE job_total SET count = job_total.count - c.count FROM "
+                  "job_count "
+                  "c JOIN sweep s ON s.id = c.sweep_id WHERE s.id = ? AND "
+                  "s.is_hidden = 0 AND c.state = job_total.state",
+                  sweep, error) &&
            change(store,
                   "UPDATE sweep SET is_complete = 0, entered = NULL, name = "
                   "'deleted/' || id, "

@@ -73,6 +73,8 @@ def test_hooks_that_cannot_be(told):
         assert (fault["where"], fault["text"]) == (
             "controls.on_finish", '"mial" is not a hook of this gaitd, did you mean "mail"?')
         client.submit(TINY, controls={"on_finish": "gone"})
+        with pytest.raises(RpcError, match='on_finish: "mial" is not a hook of this gaitd, did'):
+            client.call("control", target="last", controls={"on_finish": "mial"})
         (event,) = await_kind(client, "hook")
         assert event["text"] == 'hook "gone": no such file or directory'
     for bad in ({"a": ["relative"]}, {"a": []}, {"a": "/bin/true"}, {"a": ["/bin/true", 1]}, []):

@@ -139,6 +139,11 @@ def test_delete_acts_once(new_daemon):
         client.submit(spec("mine", 1), request_id="s1")
         client.await_final("mine")
         client.call("delete", target="mine", request_id="d1")
+        client.submit(spec("other", 1))
+        client.await_final("other")
+        client.call("verify", target="other", request_id="v1")
+        with pytest.raises(RpcError, match='request_id "v1" was used for verify-3'):
+            client.submit(spec("more", 2), request_id="v1")
         with pytest.raises(RpcError, match="has been deleted since"):
             client.submit(spec("mine", 1), request_id="s1")
         client.submit(spec("mine", 1), request_id="s2")

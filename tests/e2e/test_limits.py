@@ -93,3 +93,11 @@ def test_a_limit_that_comes_later(new_daemon):
         client.await_final("s", 20)
         (job,) = client.jobs("s")
         assert job["reason"].startswith("time limit of 1 s reached at epoch "), job["reason"]
+
+
+def test_limits_are_refused_by_the_names_of_their_flags(gaitd):
+    for arguments, message in (
+            (["retry", "last", "--time-limit", "soon"], '--time-limit: "soon" is not a time'),
+            (["submit", "--nb_epochs=1", "--time_limit=2x"], '--time-limit: "2x" is not a time'),
+            (["submit", "--nb_epochs=1", "--fail_fast=-3"], "  --fail-fast: -3 is below 1")):
+        assert message in gaitd.ctl(*arguments, status=2).stderr

@@ -58,6 +58,11 @@ static void on_stop(void *user, int64_t attempt)
     fleet_stop_attempt(gaitd->fleet, attempt);
 }
 
+static void on_limited(void *user, int64_t attempt)
+{
+    limits_change(((struct gaitd *)user)->limits, attempt);
+}
+
 static void on_refused(void *user, int64_t attempt, const struct error *error)
 {
     struct gaitd *gaitd = user;
@@ -143,6 +148,7 @@ bool gaitd_open_store(struct gaitd *gaitd, struct error *error)
         .on_committed = on_committed,
         .on_closed = on_closed,
         .on_stop = on_stop,
+        .on_limited = on_limited,
         .on_refused = on_refused,
         .on_hook = on_hook,
         .on_event = on_event,

@@ -90,6 +90,8 @@ struct store_hooks {
     void (*on_closed)(void *user, int64_t attempt);
     /* Tell the attempt to checkpoint and stop: its job was cancelled. */
     void (*on_stop)(void *user, int64_t attempt);
+    /* Its job has another time limit than when it began. */
+    void (*on_limited)(void *user, int64_t attempt);
     /* A row did not fit what is stored; end the attempt with this outcome. */
     void (*on_refused)(void *user, int64_t attempt, const struct error *error);
     void (*on_hook)(void *user, const struct hook_order *order);

@@ -88,7 +88,7 @@ CREATE TABLE drain (
 ) STRICT;
 
 CREATE TABLE hook (
-    id         INTEGER PRIMARY KEY,
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
     sweep_id   INTEGER NOT NULL REFERENCES sweep (id),
     name       TEXT    NOT NULL,
     done       INTEGER NOT NULL,

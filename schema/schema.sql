@@ -223,7 +223,8 @@ CREATE TABLE visit (                          -- what a user has been told of
 ) STRICT;
 
 CREATE TABLE hook (                           -- orders to run one: a sweep has
-    id         INTEGER PRIMARY KEY,           -- finished
+    id         INTEGER PRIMARY KEY AUTOINCREMENT, -- finished; ids of deleted
+                                              -- ones are not used again
     sweep_id   INTEGER NOT NULL REFERENCES sweep (id),
     name       TEXT    NOT NULL,              -- in gaitd.json
     done       INTEGER NOT NULL,              -- jobs of the sweep, then

@@ -49,7 +49,7 @@ struct loop {
     int wakes; /* under the mutex */
 
     int dispatch_count, change_count, committed_count, closed_count;
-    int stop_count, refused_count, fatal_count;
+    int stop_count, limited_count, refused_count, fatal_count;
     int64_t event; /* the last one */
     int hook_count;
     struct hook_order hook; /* likewise */
@@ -122,6 +122,13 @@ static inline void on_stop(void *user, int64_t attempt)
     loop->stops[loop->stop_count++ % TRACE_MAX] = attempt;
 }
 
+static inline void on_limited(void *user, int64_t attempt)
+{
+    struct loop *loop = user;
+    (void)attempt;
+    loop->limited_count++;
+}
+
 static inline void on_refused(void *user, int64_t attempt,
                               const struct error *error)
 {
@@ -177,6 +184,7 @@ static inline struct store *loop_open_store(struct loop *loop,
         .on_committed = on_committed,
         .on_closed = on_closed,
         .on_stop = on_stop,
+        .on_limited = on_limited,
         .on_refused = on_refused,
         .on_hook = on_hook,
         .on_event = on_event,

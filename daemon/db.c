@@ -132,6 +132,8 @@ struct db *db_open(const char *path, enum db_mode mode, struct error *error)
      * is no more than a transaction's pages.  Refused, as it should be, when
      * SQLite is in use already: then it was said before. */
     sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1);
+    /* Nobody asks how much memory it has: each allocation took a mutex. */
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     db->path = xstrdup(path);
     int flags = mode == DB_READ ? SQLITE_OPEN_READONLY
                                 : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;

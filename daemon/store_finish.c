@@ -22,8 +22,8 @@ static bool find_finished(struct store *store, struct sweep_totals *sweep,
         store->db,
         "SELECT s.on_finish FROM sweep s WHERE s.id = ? AND s.is_hidden = 0 "
         "AND s.is_complete AND NOT EXISTS (SELECT 1 FROM job_count c WHERE "
-        "c.sweep_id = s.id AND c.state IN ('held', 'queued', 'running') "
-        "AND c.count > 0)");
+        "c.sweep_id = s.id AND c.count > 0 AND c.state <> 'done' AND "
+        "c.state <> 'failed' AND c.state <> 'cancelled')");
     bind_integer(s, sweep->id);
     *found = statement_next(s);
     if (*found)

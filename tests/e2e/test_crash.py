@@ -139,6 +139,8 @@ def check_promises(client, promised):
 
 
 def check_invariants(daemon):
+    checked = daemon.run("--fsck")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
     assert ask_database(daemon, "PRAGMA integrity_check") == [("ok",)]
     assert ask_database(daemon, "SELECT count(*) FROM job") == [(JOBS,)]
     assert ask_database(daemon, "SELECT count(*) FROM run") == [(RUNS,)]
@@ -209,7 +211,7 @@ def test_gaitd_at_every_write(new_daemon, library, of_gaitd, how, tell):
     ended = sum(crash(new_daemon(f"{how}{point}"), library, point, how, expected)
                 for point in points)
     tell(f"gaitd, {how}: {len(points)} of {calls} calls; {ended} times it went on")
-    assert DEATHS.get(how) != [-signal.SIGKILL] or ended <= len(points) // 4, \
+    assert DEATHS.get(how) != [-signal.SIGKILL] or ended <= len(points) // 2, \
         "most runs were not disturbed at all"
 
 

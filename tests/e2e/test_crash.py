@@ -52,26 +52,27 @@ def library(tmp_path_factory):
     return path
 
 
-def submit(client, spec):
-    """A sweep that was refused is submitted again, as the same request."""
+def insist(ask, *arguments, **parameters):
+    """What is refused, because of the disk, is asked for again."""
     for _ in range(ATTEMPTS - 1):
         try:
-            return client.submit(spec, request_id=f"request {spec['name']}")
+            return ask(*arguments, **parameters)
         except RpcError:
             pass
-    return client.submit(spec, request_id=f"request {spec['name']}")
+    return ask(*arguments, **parameters)
 
 
 def submit_all(client, promised, sweeps=SWEEPS):
     for spec in sweeps:
-        promised["sweeps"][spec["name"]] = submit(client, spec)["sweep_id"]
+        promised["sweeps"][spec["name"]] = insist(
+            client.submit, spec, request_id=f"request {spec['name']}")["sweep_id"]
 
 
 def watch(client, promised, sweeps=SWEEPS):
     """Until every job is done."""
     states = {}
     for spec in sweeps:
-        client.call("watch", target=spec["name"])
+        insist(client.call, "watch", target=spec["name"])
     for spec in sweeps:
         for job in client.jobs(spec["name"]):
             states[job["id"]] = job["state"]

@@ -11,6 +11,9 @@
 #   make precision  how exact it is, likewise, in minutes
 #   make install    and uninstall: PREFIX=/usr/local DESTDIR=
 #
+# The plugin for GPUs, gait-cuda.so, is built where CUDA's compiler is: in $PATH
+# or /usr/local/cuda/bin, or NVCC=; CUDA=0 leaves it out, CUDA=1 insists.
+#
 # SANITIZE=address,undefined (or thread) builds into a folder of its own.
 # V=1 shows whole commands.
 
@@ -48,10 +51,10 @@ daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd hello \
 	store_ending store_job store_retry store_submit store_target store_verify submission \
 	tables tail target wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import \
-	lock npz pace rows safetensors session task \
+	lock npz pace rows safetensors selftest session task \
 	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \
-	engine/diagnostics engine/evaluator engine/feedback engine/initial \
-	engine/layout engine/network engine/order engine/regulariser engine/rule \
+	engine/agreement engine/device engine/diagnostics engine/evaluator engine/feedback engine/initial \
+	engine/layout engine/network engine/order engine/regulariser engine/row_set engine/rule \
 	engine/rule_bp engine/rule_dfa engine/rule_fa engine/rule_gait \
 	engine/rule_gait_published engine/rule_itp engine/rule_tp \
 	engine/snapshot engine/step engine/stream engine/trainer
@@ -67,8 +70,12 @@ client_PACKAGES =
 FOLDERS = schema daemon worker client
 PROGRAMS = gaitd gait-worker gaitctl
 
-.PHONY: all check unit e2e demo deps lint format bench precision install uninstall clean FORCE
-all: $(PROGRAMS:%=$(BUILD)/%)
+NVCC ?= $(firstword $(wildcard $(shell command -v nvcc) /usr/local/cuda/bin/nvcc))
+CUDA ?= $(if $(NVCC),1,0)
+PLUGIN = $(if $(filter 1,$(CUDA)),$(BUILD)/gait-cuda.so)
+
+.PHONY: all no-plugin check unit e2e demo deps lint format bench precision install uninstall clean FORCE
+all: $(PROGRAMS:%=$(BUILD)/%) $(if $(PLUGIN),$(PLUGIN),no-plugin)
 
 # pkg-config is asked once per folder and only when something is compiled, so
 # that `make deps` runs where there is none; a library that is not there ends
@@ -124,6 +131,34 @@ $(eval $(call program_rule,gaitctl,client))
 # What a single test needs beside its folder's libraries.
 worker_engine_exact_LIBS = -lmpfr -lgmp
 
+# The plugin for GPUs.  The runtime is shared, so that tests can put another in
+# its place; images are not compressed, and everything ptxas has to complain of
+# is an error.  No contraction: element-wise operations give the CPU's bits.
+cuda_FILES = backend_cuda backend_cuda_algebra backend_cuda_kernels
+cuda_OBJECTS = $(cuda_FILES:%=$(BUILD)/cuda/%.o)
+CUDA_ARCHITECTURES = 75 80 86 89 90 100 120
+CUDA_FLAGS = -std=c++17 -O2 -I. -cudart=shared --no-compress -fmad=false \
+	$(foreach a,$(CUDA_ARCHITECTURES),-gencode arch=compute_$(a)$(comma)code=sm_$(a)) \
+	-gencode arch=compute_75,code=compute_75 \
+	-Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra,-Wno-unused-parameter \
+	-Werror all-warnings,cross-execution-space-call,default-stream-launch,missing-launch-bounds \
+	-Xptxas -v,-warn-spills,-warn-lmem-usage,-Werror
+no-plugin:
+	@echo '  no CUDA compiler (nvcc) is used: gait-worker is built without gait-cuda.so'
+$(BUILD)/cuda/flags: STAMP = $(NVCC) $(CUDA_FLAGS)
+$(BUILD)/cuda/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(STAMP)' | cmp -s - $@ || printf '%s\n' '$(STAMP)' >$@
+$(BUILD)/cuda/%.o: worker/engine/%.cu $(BUILD)/cuda/flags
+	$(if $(NVCC),,$(error CUDA=1, but there is no nvcc: NVCC= names one))
+	$(if $(Q),@echo '  NVCC  $<')
+	$(Q)$(NVCC) $(CUDA_FLAGS) -MMD -MP -c -o $@ $< >$@.log 2>&1 || \
+		{ grep -v '^ptxas info' $@.log >&2; rm -f $@; exit 1; }
+$(BUILD)/gait-cuda.so: $(cuda_OBJECTS)
+	$(if $(Q),@echo '  LINK  $@')
+	$(Q)$(NVCC) -cudart=shared -shared -o $@ $^ -lcublas -lcusolver
+-include $(cuda_OBJECTS:.o=.d)
+
 # One test program per file, named <folder>_<module>.c after what it tests.
 UNIT_TESTS = $(basename $(notdir $(wildcard tests/unit/*.c)))
 define unit_rule
@@ -172,6 +207,8 @@ e2e: all
 	@$(SANITIZER_OPTIONS) GAITD_BUILD='$(abspath $(BUILD))' \
 		PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) -m pytest -p no:cacheprovider -q $(PYTEST) tests/e2e
+
+include tests/cuda/cuda.mk
 
 # The engine's benchmark is the engine and nothing else of the worker.
 bench_FILES = engine engine_peers engine_subject
@@ -243,7 +280,7 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/gaitd \
 		$(DESTDIR)$(PREFIX)/share/gaitd $(DESTDIR)$(PREFIX)/share/doc/gaitd
 	install $(BUILD)/gaitd $(BUILD)/gaitctl $(DESTDIR)$(PREFIX)/bin
-	install $(BUILD)/gait-worker $(DESTDIR)$(PREFIX)/libexec/gaitd
+	install $(BUILD)/gait-worker $(PLUGIN) $(DESTDIR)$(PREFIX)/libexec/gaitd
 	install -m 644 $(CONFIGS) $(DESTDIR)$(PREFIX)/share/gaitd
 	install -m 644 $(DOCS) $(DESTDIR)$(PREFIX)/share/doc/gaitd
 

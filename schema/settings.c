@@ -196,6 +196,9 @@ bool setting_has_effect(const struct setting *setting,
         return settings->orthogonal_reg != 0;
     case offsetof(struct settings, eval_offset):
         return settings->eval_every != 0;
+    case offsetof(struct settings, tf32):
+        return !strcmp(settings->precision, "float32") &&
+               strcmp(settings->device, "cpu") != 0;
     default:
         return true;
     }

@@ -70,6 +70,8 @@ struct faults;
       "GAIT-prop's arithmetic: without cancellation, or as published (in float64)")                  \
     X(precision,       TEXT,    TRAJECTORY,  "float32", 0,     0,      "float32 float64",            \
       "number format of parameters, moments and arithmetic")                                         \
+    X(tf32,            BOOLEAN, TRAJECTORY,  "false",   0,     1,      "",                           \
+      "on GPUs, round the factors of float32 products to 10 bits for speed")                         \
     X(train_rows,      INTEGER, TRAJECTORY,  "all",     0,     1e9,    "all",                        \
       "rows to train on, from the first")                                                            \
     X(valid_rows,      INTEGER, TRAJECTORY,  "0",       0,     1e9,    "",                           \
@@ -202,7 +204,8 @@ void settings_check(const struct settings *settings,
 
 /* Whether the setting has any effect beside the others: not gamma and
  * gait_form unless GAIT, gamma without kinks in exact form, nb_layers under
- * tower, orthogonal_form at orthogonal_reg 0, eval_offset at eval_every 0.
+ * tower, orthogonal_form at orthogonal_reg 0, eval_offset at eval_every 0,
+ * tf32 in float64 or on device cpu.
  * The same of settings and of what settings_canonical made of them. */
 bool setting_has_effect(const struct setting *setting,
                         const struct settings *settings);

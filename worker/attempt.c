@@ -32,6 +32,7 @@ static const char *const kinds[] = {
 
 struct attempt {
     struct channel *channel;
+    struct device *device;
     struct task task;
     int64_t sequence; /* of the next message */
     bool is_stopping; /* told to stop, or to quit */
@@ -224,13 +225,10 @@ static void save(struct attempt *attempt)
     if (!is_unsaved(attempt))
         return;
     state->attempt = attempt->task.attempt;
-    const struct tensor *tensors = trainer_tensors(attempt->trainer, &count);
-    if (!tensors) {
-        warn(attempt, "no checkpoint: out of memory");
-        return;
-    }
-    if (!checkpoint_save(state, attempt->task.run_dir, tensors, count,
-                         &error)) {
+    const struct tensor *tensors =
+        trainer_tensors(attempt->trainer, &count, &error);
+    if (!tensors || !checkpoint_save(state, attempt->task.run_dir, tensors,
+                                     count, &error)) {
         error_prefix(&error, "no checkpoint");
         warn(attempt, error.text);
         return;
@@ -300,9 +298,10 @@ static bool resume(struct attempt *attempt, struct error *error)
         .user = attempt,
     };
     int count;
-    const struct tensor *tensors = trainer_tensors(attempt->trainer, &count);
+    const struct tensor *tensors =
+        trainer_tensors(attempt->trainer, &count, error);
     if (!tensors)
-        return error_set(error, ERROR_MEMORY, "out of memory to resume");
+        return error_prefix(error, "cannot resume");
     if (!checkpoint_find(&attempt->state, &search, tensors, count)) {
         attempt->state = (struct checkpoint){
             .progress = {.evaluated_step = -1},
@@ -342,7 +341,7 @@ static bool make_trainer(struct attempt *attempt, const struct dataset *dataset,
     pace_init(&attempt->pace, &attempt->task.settings, dataset->data.width);
     go(attempt);
     attempt->trainer =
-        trainer_new(&attempt->task.settings, &dataset->data, error);
+        trainer_new(&attempt->task.settings, &dataset->data, attempt->device, error);
     rest(attempt);
     if (!attempt->trainer)
         return false;
@@ -397,9 +396,9 @@ static void run(struct attempt *attempt, struct shelf *shelf)
 }
 
 bool attempt_run(struct channel *channel, struct shelf *shelf,
-                 const struct cJSON *start)
+                 struct device *device, const struct cJSON *start)
 {
-    struct attempt attempt = {.channel = channel};
+    struct attempt attempt = {.channel = channel, .device = device};
     struct error error;
     if (task_init(&attempt.task, start, &error))
         run(&attempt, shelf);

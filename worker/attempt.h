@@ -23,9 +23,10 @@
 
 struct cJSON;
 struct channel;
+struct device;
 
 /* Runs what a `start` message asks for.  False: told to quit, meanwhile. */
 bool attempt_run(struct channel *channel, struct shelf *shelf,
-                 const struct cJSON *start);
+                 struct device *device, const struct cJSON *start);
 
 #endif

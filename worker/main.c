@@ -1,15 +1,19 @@
 /* gait-worker: trains one run at a time for gaitd. */
 #include <cjson/cJSON.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "schema/message.h"
 #include "worker/channel.h"
 #include "worker/dataset.h"
+#include "worker/engine/device.h"
+#include "worker/selftest.h"
 #include "worker/session.h"
 
 enum { EXIT_USAGE = 2 };
@@ -20,6 +24,7 @@ static const char help[] =
     "       gait-worker --prepare NAME --cache FOLDER FOLDER...\n"
     "                                   look for a data set in the folders,\n"
     "                                   unpack it into the cache, describe it\n"
+    "       gait-worker --selftest-gpu  check a GPU, and print a report\n"
     "       gait-worker --version\n"
     "       gait-worker --help\n"
     "\n"
@@ -27,11 +32,18 @@ static const char help[] =
     "                    heard for so long (default 30)\n"
     "  --grace SECONDS   when serving: a save that takes longer is given up\n"
     "                    (default 30)\n"
+    "  --device DEVICE   cpu (the default), cuda (the first GPU), cuda:INDEX\n"
+    "                    or cuda:UUID\n"
+    "  --plugin FILE     what GPUs are reached by (default gait-cuda.so "
+    "beside\n"
+    "                    this program)\n"
     "\n"
     "gaitd starts its workers itself.  The protocol is in protocol.md.\n";
 
 struct options {
-    enum { SERVE, IDENTIFY, PREPARE, VERSION, HELP } mode;
+    enum { SERVE, IDENTIFY, PREPARE, SELFTEST, VERSION, HELP } mode;
+    const char *device;
+    char plugin[PATH_MAX];
     const char *dataset, *cache;
     int lease_ms, grace_ms;
 };
@@ -104,7 +116,7 @@ static int prepare(const struct options *options, int folder_count,
 
 /* End of file is what tells of gaitd's end, wherever the worker runs; the
  * death signal is for when another process holds our stdin open. */
-static int serve(const struct options *options)
+static int serve_on(const struct options *options, struct device *device)
 {
     struct error error;
     if (isatty(STDIN_FILENO))
@@ -118,12 +130,48 @@ static int serve(const struct options *options)
     }
     channel_catch_signals(channel);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    session_run(channel);
+    session_run(channel, device);
     if (channel_end(channel) == CHANNEL_UNHEARD)
         fprintf(stderr, "gait-worker: nothing heard for %g s, leaving\n",
                 options->lease_ms / 1000.0);
     channel_close(channel);
     return EXIT_SUCCESS;
+}
+
+static int identify(struct device *device)
+{
+    return print(session_hello(device));
+}
+
+static int fail(const struct error *error)
+{
+    fprintf(stderr, "gait-worker: %s\n", error->text);
+    return EXIT_FAILURE;
+}
+
+/* What needs the device it is for. */
+static int with_device(const struct options *options)
+{
+    struct error error;
+    struct device *device =
+        device_open(options->device, options->plugin, &error);
+    if (!device)
+        return fail(&error);
+    int code = options->mode == IDENTIFY   ? identify(device)
+               : options->mode == SELFTEST ? selftest_run(device)
+                                           : serve_on(options, device);
+    device_close(device);
+    return code;
+}
+
+/* The plugin lies where the program does. */
+static void find_plugin(char path[PATH_MAX])
+{
+    ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - 1);
+    path[length > 0 ? length : 0] = '\0';
+    char *name = strrchr(path, '/');
+    name = name ? name + 1 : path;
+    snprintf(name, PATH_MAX - (size_t)(name - path), "gait-cuda.so");
 }
 
 static bool read_seconds(const char *text, int *ms)
@@ -144,6 +192,9 @@ static bool read_options(int argc, char **argv, struct options *options)
         {"cache", required_argument, NULL, 'c'},
         {"lease", required_argument, NULL, 'l'},
         {"grace", required_argument, NULL, 'g'},
+        {"device", required_argument, NULL, 'd'},
+        {"plugin", required_argument, NULL, 'P'},
+        {"selftest-gpu", no_argument, NULL, 's'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {0},
@@ -152,6 +203,7 @@ static bool read_options(int argc, char **argv, struct options *options)
     bool is_good = true;
     *options = (struct options){.lease_ms = CHANNEL_LEASE_MS,
                                 .grace_ms = CHANNEL_GRACE_MS};
+    find_plugin(options->plugin);
     while ((code = getopt_long(argc, argv, "", table, NULL)) != -1) {
         if (code == 'i')
             options->mode = IDENTIFY;
@@ -159,6 +211,12 @@ static bool read_options(int argc, char **argv, struct options *options)
             options->mode = VERSION;
         else if (code == 'h')
             options->mode = HELP;
+        else if (code == 's')
+            options->mode = SELFTEST;
+        else if (code == 'd')
+            options->device = optarg;
+        else if (code == 'P')
+            snprintf(options->plugin, sizeof options->plugin, "%s", optarg);
         else if (code == 'c')
             options->cache = optarg;
         else if (code == 'p')
@@ -170,6 +228,8 @@ static bool read_options(int argc, char **argv, struct options *options)
         else
             is_good = false;
     }
+    if (!options->device)
+        options->device = options->mode == SELFTEST ? "cuda" : "cpu";
     return is_good;
 }
 
@@ -187,14 +247,14 @@ int main(int argc, char **argv)
     case HELP:
         fputs(help, stdout);
         return EXIT_SUCCESS;
-    case IDENTIFY:
-        return print(session_hello());
     case PREPARE:
         if (!options.cache)
             return usage("--prepare needs --cache FOLDER");
         return prepare(&options, argc - optind, argv + optind);
+    case IDENTIFY:
+    case SELFTEST:
     case SERVE:
-        return serve(&options);
+        return with_device(&options);
     }
     return EXIT_USAGE;
 }

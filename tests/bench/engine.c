@@ -22,6 +22,7 @@
 #include "tests/bench/engine_peers.h"
 #include "tests/bench/engine_subject.h"
 #include "worker/engine/backend_cpu.h"
+#include "worker/engine/device.h"
 
 enum { ROUNDS_MAX = 99, SMALL_JOBS = 1000 };
 
@@ -101,7 +102,7 @@ static void yardstick_init(struct yardstick *yardstick, const char *precision,
 {
     struct error error = {0};
     struct backend *backend = backend_cpu_open(precision, threads, &error);
-    struct source source = {rows->pixels, rows->labels, WIDTH, 255.0};
+    struct source source = {rows->pixels, rows->labels, ROWS, WIDTH, 255.0};
     uint8_t labels[WIDTH];
     size_t bytes =
         (size_t)WIDTH * WIDTH * (backend ? backend->element_bytes : 0);
@@ -253,16 +254,21 @@ static void measure_small(const struct options *options,
     settings_init(&settings);
     settings.tower = true;
     snprintf(settings.widths, SETTING_TEXT_BYTES, "16x10");
+    struct device *device = device_open("cpu", "", &error);
+    if (!device)
+        exit(1);
     double start = now(options);
     for (int i = 0; i < SMALL_JOBS; i++) {
         settings.seed = i;
-        struct trainer *trainer = trainer_new(&settings, &data, &error);
+        struct trainer *trainer =
+            trainer_new(&settings, &data, device, &error);
         if (!trainer || !trainer_run(trainer, 0, &hooks, &error)) {
             fprintf(stderr, "engine: %s\n", error.text);
             exit(1);
         }
         trainer_free(trainer);
     }
+    device_close(device);
     printf("\na tower 16x10 over 60 rows, made and scored: %.1f us\n",
            1e6 * (now(options) - start) / SMALL_JOBS);
 }

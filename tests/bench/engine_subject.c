@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "worker/engine/backend_cpu.h"
+#include "worker/engine/device.h"
 #include "worker/engine/stream.h"
 
 enum {
@@ -106,6 +107,7 @@ struct subject *subject_new(const struct operation *operation,
     struct error error = {0};
     struct subject *subject = must(calloc(1, sizeof *subject));
     subject->rows = rows;
+    subject->device = must(device_open("cpu", "", &error));
     choose_settings(subject, operation, shape, precision);
     subject->settings.threads = threads;
     build(subject);
@@ -122,6 +124,7 @@ struct subject *subject_new(const struct operation *operation,
 void subject_free(struct subject *subject)
 {
     trainer_free(subject->trainer);
+    device_close(subject->device);
     subject->backend->release(subject->backend, subject->memory);
     subject->backend->close(subject->backend);
     free(subject);
@@ -155,20 +158,22 @@ void weights_release(struct weights *weights)
 
 static struct source source_of(const struct subject *subject)
 {
-    return (struct source){subject->rows->pixels, subject->rows->labels, WIDTH,
-                           255.0};
+    return (struct source){subject->rows->pixels, subject->rows->labels, ROWS,
+                           WIDTH, 255.0};
 }
 
 void subject_step(struct subject *subject)
 {
     struct network *network = &subject->network;
     struct source source = source_of(subject);
-    int layer;
+    struct faults faults;
     subject->backend->gather(subject->backend, &source, NULL,
                              (int64_t)subject->batch * BATCH, network->input,
                              network->labels);
     subject->batch = (subject->batch + 1) % (ROWS / BATCH);
-    if (step_run(&subject->step, &layer))
+    step_run(&subject->step, 1);
+    step_faults(&subject->step, &faults);
+    if (faults.step)
         die("a step diverged");
 }
 
@@ -181,9 +186,9 @@ static bool never(void *user)
 void subject_evaluation(struct subject *subject)
 {
     struct source source = source_of(subject);
-    struct score score;
-    evaluator_score(&subject->evaluator, &source, 0, ROWS, never, NULL, &score);
-    if (!isfinite(score.loss))
+    struct part part = {.source = &source, .rows = ROWS};
+    evaluator_score(&subject->evaluator, &part, 1, never, NULL);
+    if (!isfinite(part.score.loss))
         die("an evaluation diverged");
 }
 
@@ -198,7 +203,7 @@ void subject_epoch(struct subject *subject)
     struct trainer_hooks hooks = {0};
     struct error error = {0};
     if (!subject->trainer)
-        subject->trainer = trainer_new(&subject->settings, &data, &error);
+        subject->trainer = trainer_new(&subject->settings, &data, subject->device, &error);
     if (!subject->trainer ||
         !trainer_run(subject->trainer, ++subject->epoch, &hooks, &error))
         die(error.text);

@@ -40,6 +40,7 @@ struct subject {
     struct evaluator evaluator;
     void *memory;
     int batch;               /* next */
+    struct device *device;
     struct trainer *trainer; /* for subject_epoch, made in its first run */
     int64_t epoch;
 };

@@ -149,7 +149,7 @@ static void solve(struct backend *backend, const double *w, const __float128 *u,
     static double r[ROWS * WIDTH];
     double *lu = memory(SIZE, sizeof *lu), first = 0.0, last;
     int *pivots = memory(WIDTH, sizeof *pivots);
-    struct factor factor = {{lu, WIDTH, WIDTH, WIDTH}, pivots};
+    struct factor factor = {{lu, WIDTH, WIDTH, WIDTH}, pivots, NULL};
     int rounds = 0;
     backend->factor(backend, (struct matrix){(double *)w, WIDTH, WIDTH, WIDTH},
                     &factor);
@@ -242,7 +242,7 @@ static void open_engine(struct engine *engine, const struct settings *settings,
     if (!engine->memory || !step_start(&engine->step, settings, &error))
         exit(1);
 
-    struct source source = {problem->pixels, problem->labels, WIDTH, 255.0};
+    struct source source = {problem->pixels, problem->labels, ROWS, WIDTH, 255.0};
     for (int l = 0; l < depth; l++)
         engine->backend->assign(engine->backend,
                                 engine->network.layers[l].weight.value,
@@ -258,12 +258,13 @@ static void close_engine(struct engine *engine)
 }
 
 /* Of the gradient of one layer's weights, as a direction in n^2 dimensions. */
-static struct error_of compare(struct engine *engine, const long double *truth)
+static struct error_of compare(struct engine *engine, int l,
+                               const long double *truth)
 {
     struct backend *backend = engine->backend;
     bool is_double = backend->element_bytes == sizeof(double);
     char *got = memory(SIZE, backend->element_bytes);
-    backend->copy_out(backend, got, engine->step.weight_gradient.values,
+    backend->copy_out(backend, got, engine->step.gradients[l].weight.values,
                       SIZE * backend->element_bytes);
     long double off = 0, squares = 0, truths = 0, between = 0;
     for (int pass = 0; pass < 2; pass++)
@@ -304,7 +305,7 @@ static void measure(const struct problem *problem, const struct truth *truth,
     step_forward(&engine.step);
     for (int l = problem->depth - 1; l >= 0; l--) {
         step_gradient(&engine.step, l);
-        errors[l] = compare(&engine, truth->gradients[l]);
+        errors[l] = compare(&engine, l, truth->gradients[l]);
     }
     close_engine(&engine);
 }

@@ -88,7 +88,8 @@ static long allocations_of(const char *algorithm, const char *precision,
     settings.batch_size = BATCH;
     settings.orthogonal_reg = orthogonal_reg;
     settings.orthogonal_init = is_orthogonal;
-    struct trainer *trainer = trainer_new(&settings, &data, &error);
+    struct trainer *trainer =
+        trainer_new(&settings, &data, fixture_device(), &error);
     assert_non_null(trainer);
     assert_false(trainer_run(trainer, 1, &hooks, &error));
     assert_int_equal(error.code, ERROR_STOPPED);

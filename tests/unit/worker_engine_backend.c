@@ -1,70 +1,103 @@
-/* What the CPU backend does at the edges: numbers that are not finite, ties,
- * faults, its name, and the snapshot of a backend that is not on the host. */
+/* What a backend does at the edges: numbers that are not finite, ties, faults,
+ * its name, and the snapshot of a backend that is not on the host. */
 #include "worker_engine_fixture.h"
 
 #include <float.h>
 
+#include "worker/engine/backend_cpu.h"
 #include "worker/engine/snapshot.h"
 
-static struct backend *open_backend(const char *precision)
-{
-    struct error error;
-    struct backend *backend = backend_cpu_open(precision, 1, &error);
-    assert_non_null(backend);
-    return backend;
-}
-
-static struct matrix vector(float *values, int count)
+static struct matrix vector(void *values, int count)
 {
     return (struct matrix){values, 1, count, count};
 }
 
 enum { ODD = 19 }; /* vector loops have a tail */
 
-/* The flags of one update with gradient g, first moment m and parameter p in
- * the last element. */
-static uint32_t faults(float p, float m, float g)
+/* Values of any precision in the backend's memory, and back. */
+static struct update lend_update(struct backend *backend, const void *p,
+                                 const void *m, const void *v, const void *g,
+                                 int count, int layer)
+{
+    size_t bytes = (size_t)count * backend->element_bytes;
+    return (struct update){
+        vector(lend(backend, p, bytes), count),
+        vector(lend(backend, m, bytes), count),
+        vector(lend(backend, v, bytes), count),
+        vector(lend(backend, g, bytes), count),
+        layer,
+    };
+}
+
+static void take_update(struct backend *backend, const struct update *update,
+                        void *p, void *m, void *v)
+{
+    size_t bytes = (size_t)update->value.cols * backend->element_bytes;
+    take_back(backend, p, update->value.values, bytes);
+    take_back(backend, m, update->m.values, bytes);
+    take_back(backend, v, update->v.values, bytes);
+    backend->release(backend, update->gradient.values);
+}
+
+/* What two updates note, of which only the second, in layer 3, has a gradient
+ * g, first moment m and parameter p in the last element, at step 7; then the
+ * same at step 8. */
+static struct faults faults(float p, float m, float g)
 {
     float values[ODD] = {0}, ms[ODD] = {0}, vs[ODD] = {0}, gs[ODD] = {0};
-    uint32_t flags = 0;
-    struct backend *backend = open_backend("float32");
+    struct faults noted = {0};
+    struct backend *backend = fixture_backend("float32");
+    struct update updates[2];
+    updates[0] = lend_update(backend, values, ms, vs, gs, ODD, 1);
     values[ODD - 1] = p;
     ms[ODD - 1] = m;
     gs[ODD - 1] = g;
-    struct update update = {vector(values, ODD), vector(ms, ODD),
-                            vector(vs, ODD), vector(gs, ODD)};
-    backend->descend(backend, &update, 1e-3, &flags);
+    updates[1] = lend_update(backend, values, ms, vs, gs, ODD, 3);
+    struct faults *far = lend(backend, &noted, sizeof noted);
+    backend->descend(backend, updates, 2, 1e-3, 7, far);
+    updates[1].layer = 0;
+    backend->descend(backend, updates, 2, 1e-3, 8, far);
+    take_back(backend, &noted, far, sizeof noted);
+    for (int i = 0; i < 2; i++)
+        take_update(backend, &updates[i], values, ms, vs);
     backend->close(backend);
-    return flags;
+    for (int l = 0; l < LAYERS_MAX; l++)
+        if (l != 3)
+            assert_int_equal(noted.flags[l], 0);
+    return noted;
 }
 
 static void faults_say_what_is_not_finite(void **state)
 {
     (void)state;
-    assert_int_equal(faults(0.0f, 0.0f, 0.0f), 0);
-    assert_int_equal(faults(1.0f, 1.0f, 1e18f), 0);
-    assert_int_equal(faults(0.0f, 0.0f, 1e25f), FAULT_MOMENT);
-    assert_int_equal(faults(0.0f, 0.0f, NAN),
+    assert_int_equal(faults(0.0f, 0.0f, 0.0f).step, 0);
+    assert_int_equal(faults(0.0f, 0.0f, 0.0f).flags[3], 0);
+    assert_int_equal(faults(1.0f, 1.0f, 1e18f).step, 0);
+    assert_int_equal(faults(0.0f, 0.0f, 1e25f).flags[3], FAULT_MOMENT);
+    assert_int_equal(faults(0.0f, 0.0f, 1e25f).step, 7);
+    assert_int_equal(faults(0.0f, 0.0f, NAN).flags[3],
                      FAULT_GRADIENT | FAULT_MOMENT | FAULT_PARAMETER);
-    assert_int_equal(faults(0.0f, 0.0f, INFINITY) & FAULT_GRADIENT,
+    assert_int_equal(faults(0.0f, 0.0f, INFINITY).flags[3] & FAULT_GRADIENT,
                      FAULT_GRADIENT);
-    assert_int_equal(faults(INFINITY, 0.0f, 0.0f), FAULT_PARAMETER);
-    assert_int_equal(faults(FLT_MAX, -FLT_MAX, 0.0f), FAULT_PARAMETER);
+    assert_int_equal(faults(INFINITY, 0.0f, 0.0f).flags[3], FAULT_PARAMETER);
+    assert_int_equal(faults(FLT_MAX, -FLT_MAX, 0.0f).flags[3], FAULT_PARAMETER);
 }
 
 static void an_update_is_the_published_one(void **state)
 {
     (void)state;
     double p = 0.5, m = 0.25, v = 0.04, g = -2.0;
-    uint32_t flags = 0;
-    struct backend *backend = open_backend("float64");
-    struct update update = {
-        {&p, 1, 1, 1}, {&m, 1, 1, 1}, {&v, 1, 1, 1}, {&g, 1, 1, 1}};
-    backend->descend(backend, &update, 0.1, &flags);
+    struct faults noted = {0};
+    struct backend *backend = fixture_backend("float64");
+    struct update update = lend_update(backend, &p, &m, &v, &g, 1, 0);
+    struct faults *far = lend(backend, &noted, sizeof noted);
+    backend->descend(backend, &update, 1, 0.1, 1, far);
+    take_update(backend, &update, &p, &m, &v);
+    take_back(backend, &noted, far, sizeof noted);
     assert_within(m, 0.9 * 0.25 + 0.1 * -2.0, 1e-16);
     assert_within(v, 0.99 * 0.04 + 0.01 * 4.0, 1e-16);
     assert_within(p, 0.5 - 0.1 * m / (1e-8 + sqrt(v)), 1e-16);
-    assert_int_equal(flags, 0);
+    assert_int_equal(noted.step, 0);
     backend->close(backend);
 }
 
@@ -72,14 +105,21 @@ static void what_is_no_number_stays_none(void **state)
 {
     (void)state;
     float z[ODD], bias[ODD] = {0}, e[ODD], delta[ODD];
-    struct backend *backend = open_backend("float32");
+    struct backend *backend = fixture_backend("float32");
     for (int i = 0; i < ODD; i++) {
         z[i] = i % 2 ? NAN : -1.0f;
         e[i] = i % 3 ? NAN : 1.0f;
     }
-    backend->activate(backend, vector(z, ODD), vector(bias, ODD), 0.1);
-    backend->gate(backend, vector(z, ODD), vector(e, ODD), 0.1,
-                  vector(delta, ODD));
+    struct matrix far_z = vector(lend(backend, z, sizeof z), ODD);
+    struct matrix far_bias = vector(lend(backend, bias, sizeof bias), ODD);
+    struct matrix far_e = vector(lend(backend, e, sizeof e), ODD);
+    struct matrix far_delta = vector(lend(backend, bias, sizeof bias), ODD);
+    backend->activate(backend, far_z, far_bias, 0.1);
+    backend->gate(backend, far_z, far_e, 0.1, far_delta);
+    take_back(backend, z, far_z.values, sizeof z);
+    take_back(backend, delta, far_delta.values, sizeof delta);
+    backend->release(backend, far_bias.values);
+    backend->release(backend, far_e.values);
     for (int i = 0; i < ODD; i++) {
         assert_int_equal(isnan(z[i]) != 0, i % 2);
         assert_int_equal(isnan(delta[i]) != 0, i % 3 != 0);
@@ -92,29 +132,49 @@ static void the_first_of_equal_outputs_wins(void **state)
     (void)state;
     float y[3][4] = {{0.5f, 1.0f, 1.0f, 0.0f}, {0}, {NAN, 0.0f, 1.0f, 0.0f}};
     uint8_t labels[3] = {1, 0, 3};
-    int64_t correct = 5;
-    double loss = 1.0;
-    struct backend *backend = open_backend("float32");
-    backend->score(backend, (struct matrix){y, 2, 4, 4}, labels, &correct,
-                   &loss);
-    assert_int_equal(correct, 5 + 2);
-    assert_within(loss, 1.0 + 1.25 + 1.0, 1e-12);
-    backend->score(backend, (struct matrix){y, 3, 4, 4}, labels, &correct,
-                   &loss);
-    assert_true(isnan(loss));
+    struct tally tally = {5, 1.0}, again;
+    struct backend *backend = fixture_backend("float32");
+    float *far_y = lend(backend, y, sizeof y);
+    uint8_t *far_labels = lend(backend, labels, sizeof labels);
+    struct tally *far_tally = lend(backend, &tally, sizeof tally);
+    backend->score(backend, (struct matrix){far_y, 2, 4, 4}, far_labels,
+                   far_tally);
+    backend->copy_out(backend, &tally, far_tally, sizeof tally);
+    assert_int_equal(tally.correct, 5 + 2);
+    assert_within(tally.loss, 1.0 + 1.25 + 1.0, 1e-12);
+    backend->score(backend, (struct matrix){far_y, 3, 4, 4}, far_labels,
+                   far_tally);
+    take_back(backend, &again, far_tally, sizeof again);
+    assert_true(isnan(again.loss));
+    backend->release(backend, far_y);
+    backend->release(backend, far_labels);
     backend->close(backend);
 }
 
 static void a_singular_matrix_gives_no_finite_error(void **state)
 {
     (void)state;
-    double a[4] = {1.0, 2.0, 2.0, 4.0}, lu[4], e[2] = {1.0, 1.0};
-    int pivots[2];
-    struct backend *backend = open_backend("float64");
-    struct factor factor = {{lu, 2, 2, 2}, pivots};
-    backend->factor(backend, (struct matrix){a, 2, 2, 2}, &factor);
-    backend->solve(backend, &factor, (struct matrix){e, 1, 2, 2});
+    double a[4] = {1.0, 2.0, 2.0, 4.0}, e[2] = {1.0, 1.0};
+    int pivots[2] = {0};
+    struct error error;
+    struct backend *backend = fixture_backend("float64");
+    struct matrix far_a = {lend(backend, a, sizeof a), 2, 2, 2};
+    struct matrix far_e = {lend(backend, e, sizeof e), 1, 2, 2};
+    struct factor factor = {
+        {lend(backend, a, sizeof a), 2, 2, 2},
+        lend(backend, pivots, sizeof pivots),
+        backend->allocate(backend,
+                          backend->scratch_bytes(backend, FOR_FACTOR, 2) + 1,
+                          &error),
+    };
+    backend->factor(backend, far_a, &factor);
+    backend->solve(backend, &factor, far_e);
+    take_back(backend, e, far_e.values, sizeof e);
     assert_false(isfinite(e[0]) && isfinite(e[1]));
+    backend->release(backend, far_a.values);
+    backend->release(backend, factor.values.values);
+    backend->release(backend, factor.pivots);
+    backend->release(backend, factor.scratch);
     backend->close(backend);
 }
 
@@ -133,7 +193,7 @@ static void too_much_memory_is_refused(void **state)
 {
     (void)state;
     struct error error = {0};
-    struct backend *backend = open_backend("float32");
+    struct backend *backend = fixture_backend("float32");
     assert_null(backend->allocate(backend, SIZE_MAX / 2 + 1, &error));
     assert_int_equal(error.code, ERROR_MEMORY);
     backend->release(backend, NULL);
@@ -151,6 +211,8 @@ static void a_snapshot_copies_what_is_not_on_the_host(void **state)
     uint8_t before[16], after[16];
     int widths[2] = {12, 10};
     settings_init(&settings);
+    if (!fixture_is_cpu())
+        skip();
     model_open(&model, &settings, widths, 2);
     assert_true(network_start(&model.network, 1, false, &error));
     snapshot_init(&near, &model.network);

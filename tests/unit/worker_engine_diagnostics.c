@@ -32,7 +32,15 @@ static void measured_open(struct measured *m, const struct settings *settings,
     assert_non_null(m->memory);
     layout = (struct layout){backend->element_bytes, m->memory, 0};
     diagnostics_place(&m->diagnostics, &layout);
-    m->source = (struct source){m->pixels, m->labels, WIDTH, 255.0};
+    m->source = (struct source){m->pixels, m->labels, ROWS, WIDTH, 255.0};
+}
+
+static void measure(struct measured *m, struct diagnostic *layers)
+{
+    struct backend *backend = m->model.backend;
+    struct source loaded = fixture_load(backend, &m->source);
+    diagnostics_measure(&m->diagnostics, &loaded, layers);
+    backend->unload(backend, &loaded);
 }
 
 static void measured_close(struct measured *m)
@@ -122,7 +130,7 @@ static void check_case(const cJSON *json, const cJSON *expected,
     assert_true(network_start(&m.model.network, 1,
                               cJSON_IsTrue(member(expected, "orthogonal_init")),
                               &error));
-    diagnostics_measure(&m.diagnostics, &m.source, layers);
+    measure(&m, layers);
     int l = 0;
     cJSON_ArrayForEach(layer, member(expected, "layers"))
     {
@@ -187,7 +195,7 @@ static void what_is_undefined_is_nan(void **state)
     m.model.backend->assign(m.model.backend,
                             m.model.network.layers[1].weight.value, weights);
     free(weights);
-    diagnostics_measure(&m.diagnostics, &m.source, layers);
+    measure(&m, layers);
     assert_true(isnan(layers[1].condition));
     assert_within(layers[1].off_diagonal, 0.0, 0.0);
     assert_true(isnan(layers[0].angle));
@@ -232,7 +240,8 @@ static struct trainer *new_trainer(const struct settings *settings)
         pixels[i] = (uint8_t)(stream_word(&stream) % 256);
     for (int i = 0; i < TRAIN; i++)
         labels[i] = (uint8_t)(stream_word(&stream) % CLASSES);
-    struct trainer *trainer = trainer_new(settings, &data, &error);
+    struct trainer *trainer =
+        trainer_new(settings, &data, fixture_device(), &error);
     if (!trainer)
         fail_msg("trainer_new: %s", error.text);
     return trainer;
@@ -305,12 +314,13 @@ static void they_come_out_again_after_a_restart(void **state)
     for (int at = 1; at < whole.calls; at++) {
         struct record parts = {.stop_at = at};
         struct progress progress;
+        struct error error;
         int count, restored;
         trainer = new_trainer(&settings);
         struct trainer *other = new_trainer(&settings);
         assert_false(run(trainer, &parts));
-        const struct tensor *from = trainer_tensors(trainer, &count);
-        const struct tensor *to = trainer_tensors(other, &restored);
+        const struct tensor *from = trainer_tensors(trainer, &count, &error);
+        const struct tensor *to = trainer_tensors(other, &restored, &error);
         assert_int_equal(count, restored);
         for (int i = 0; i < count; i++)
             memcpy(to[i].values, from[i].values, to[i].bytes);

@@ -69,14 +69,15 @@ static void draw_clear_batch(struct big_network *network)
 static void load(struct model *model, const struct big_network *network)
 {
     struct backend *backend = model->backend;
-    struct source source = {network->pixels, network->labels, BIG_WIDTH, 255.0};
+    struct source source = {network->pixels, network->labels, BIG_ROWS,
+                            BIG_WIDTH, 255.0};
     for (int l = 0; l < network->depth; l++) {
         const struct layer *layer = &model->network.layers[l];
         backend->assign(backend, layer->weight.value, network->weights[l]);
         backend->assign(backend, layer->bias.value, network->biases[l]);
     }
-    backend->gather(backend, &source, NULL, 0, model->network.input,
-                    model->network.labels);
+    fixture_gather(backend, &source, 0, model->network.input,
+                   model->network.labels);
     step_forward(&model->step);
 }
 
@@ -142,10 +143,10 @@ static struct errors measure(const struct big_network *network,
     for (int l = network->depth - 1; l >= 0; l--) {
         double unit = epsilon * amplification(network, settings, l);
         step_gradient(&model.step, l);
-        double weight = off(&model, model.step.weight_gradient,
+        double weight = off(&model, model.step.gradients[l].weight,
                             network->weight_gradient[l]);
-        double bias =
-            off(&model, model.step.bias_gradient, network->bias_gradient[l]);
+        double bias = off(&model, model.step.gradients[l].bias,
+                          network->bias_gradient[l]);
         errors.lowest = weight / unit;
         errors.most = fmax(errors.most, fmax(weight, bias) / unit);
         if (isnan(weight) || isnan(bias))

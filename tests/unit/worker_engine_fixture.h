@@ -1,5 +1,8 @@
 /* worker_engine_fixture.h: a network at given weights, for the engine's tests.
  *
+ * On the CPU, or on what $GAIT_TEST_DEVICE names (cuda:0), by the plugin
+ * $GAIT_TEST_PLUGIN.
+ *
  * Everything goes in and comes out as doubles, in either precision.
  */
 #ifndef WORKER_ENGINE_FIXTURE_H
@@ -18,7 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/engine/backend_cpu.h"
+#include "worker/engine/backend.h"
+#include "worker/engine/device.h"
 #include "worker/engine/evaluator.h"
 #include "worker/engine/network.h"
 #include "worker/engine/step.h"
@@ -30,6 +34,82 @@ struct model {
     struct evaluator evaluator;
     void *memory;
 };
+
+/* For the whole program. */
+static inline struct device *fixture_device(void)
+{
+    static struct device *device;
+    const char *name = getenv("GAIT_TEST_DEVICE");
+    const char *plugin = getenv("GAIT_TEST_PLUGIN");
+    struct error error;
+    if (!device)
+        device = device_open(name ? name : "cpu",
+                             plugin ? plugin : "build/gait-cuda.so", &error);
+    if (!device)
+        fail_msg("%s", error.text);
+    return device;
+}
+
+static inline bool fixture_is_cpu(void)
+{
+    return strcmp(device_info(fixture_device())->name, "cpu") == 0;
+}
+
+static inline struct backend *fixture_backend(const char *precision)
+{
+    struct settings settings;
+    struct error error;
+    settings_init(&settings);
+    snprintf(settings.precision, sizeof settings.precision, "%s", precision);
+    struct backend *backend =
+        device_backend(fixture_device(), &settings, &error);
+    if (!backend)
+        fail_msg("%s", error.text);
+    return backend;
+}
+
+/* A copy of `bytes` in the backend's memory; take_back fetches it and gives
+ * the memory back. */
+static inline void *lend(struct backend *backend, const void *host,
+                         size_t bytes)
+{
+    struct error error;
+    void *memory = backend->allocate(backend, bytes, &error);
+    if (!memory)
+        fail_msg("%s", error.text);
+    backend->copy_in(backend, memory, host, bytes);
+    return memory;
+}
+
+static inline void take_back(struct backend *backend, void *host, void *memory,
+                             size_t bytes)
+{
+    struct error error;
+    backend->copy_out(backend, host, memory, bytes);
+    if (!backend->check(backend, &error))
+        fail_msg("%s", error.text);
+    backend->release(backend, memory);
+}
+
+/* Rows of this program's memory, where the backend reads them. */
+static inline struct source fixture_load(struct backend *backend,
+                                         const struct source *source)
+{
+    struct source loaded;
+    struct error error;
+    if (!backend->load(backend, source, &loaded, &error))
+        fail_msg("%s", error.text);
+    return loaded;
+}
+
+static inline void fixture_gather(struct backend *backend,
+                                  const struct source *source, int64_t first,
+                                  struct matrix x, uint8_t *labels)
+{
+    struct source loaded = fixture_load(backend, source);
+    backend->gather(backend, &loaded, NULL, first, x, labels);
+    backend->unload(backend, &loaded);
+}
 
 static inline void model_place(struct model *model, struct layout *layout)
 {
@@ -46,8 +126,7 @@ static inline void model_open(struct model *model,
     struct error error;
     const struct rule *rule = rule_choose(settings);
     assert_non_null(rule);
-    model->backend = backend_cpu_open(settings->precision, 1, &error);
-    assert_non_null(model->backend);
+    model->backend = fixture_backend(settings->precision);
     network_init(&model->network, model->backend, widths, depth,
                  (int)settings->batch_size, settings->linear);
     step_init(&model->step, &model->network, rule, settings);

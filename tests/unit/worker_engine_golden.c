@@ -110,6 +110,7 @@ static void open_golden(struct golden *golden, const char *name,
         .pixels = bytes(member(golden, "pixels"),
                         (size_t)golden->rows * (size_t)width_0),
         .labels = bytes(member(golden, "labels"), (size_t)golden->rows),
+        .rows = golden->rows,
         .width = width_0,
         .largest = 255.0,
     };
@@ -149,9 +150,8 @@ static void load_batch(struct model *model, const struct golden *golden,
                        int batch)
 {
     int rows = model->network.batch_rows;
-    model->backend->gather(model->backend, &golden->source, NULL,
-                           (int64_t)batch * rows, model->network.input,
-                           model->network.labels);
+    fixture_gather(model->backend, &golden->source, (int64_t)batch * rows,
+                   model->network.input, model->network.labels);
 }
 
 /* Bounds: `relative` to the expected norm, or `absolute`. */
@@ -188,12 +188,12 @@ static void check_parts(const struct golden *golden, double relative,
         step_gradient(&data.step, l);
         step_gradient(&whole.step, l);
         check_layer(golden, "first_data_gradient_weights", l, &data,
-                    data.step.weight_gradient, relative, 0.0);
+                    data.step.gradients[l].weight, relative, 0.0);
         check_layer(golden, "first_gradient_weights", l, &whole,
-                    whole.step.weight_gradient, relative,
+                    whole.step.gradients[l].weight, relative,
                     100.0 * epsilon * golden->settings.orthogonal_reg);
         check_layer(golden, "first_gradient_biases", l, &whole,
-                    whole.step.bias_gradient, relative, 0.0);
+                    whole.step.gradients[l].bias, relative, 0.0);
     }
     model_close(&data);
     model_close(&whole);
@@ -209,12 +209,13 @@ static void check_scores(const struct golden *golden, const char *name,
                          struct model *model, double relative)
 {
     double expected[2];
-    struct score score;
     assert_int_equal(flatten(member(golden, name), expected), 2);
-    assert_true(evaluator_score(&model->evaluator, &golden->source, 0,
-                                golden->rows, never, NULL, &score));
-    assert_within(score.accuracy, expected[0], 1e-12);
-    assert_within(score.loss, expected[1], relative * expected[1]);
+    struct source loaded = fixture_load(model->backend, &golden->source);
+    struct part part = {.source = &loaded, .rows = golden->rows};
+    assert_true(evaluator_score(&model->evaluator, &part, 1, never, NULL));
+    model->backend->unload(model->backend, &loaded);
+    assert_within(part.score.accuracy, expected[0], 1e-12);
+    assert_within(part.score.loss, expected[1], relative * expected[1]);
 }
 
 /* At orthogonal weights the regulariser's gradient is rounding noise of about
@@ -230,14 +231,17 @@ static void check_training(const struct golden *golden, double relative)
 {
     double noise = training_noise(golden);
     struct model model;
-    int steps = (int)number(golden, "steps"), layer;
+    int steps = (int)number(golden, "steps");
+    struct faults faults;
     open_model(&model, golden);
     check_scores(golden, "accuracy_loss_before", &model, relative);
     for (int step = 0; step < steps; step++) {
         int batches = golden->rows / model.network.batch_rows;
         load_batch(&model, golden, step % batches);
-        assert_int_equal(step_run(&model.step, &layer), 0);
+        step_run(&model.step, (uint64_t)step + 1);
     }
+    step_faults(&model.step, &faults);
+    assert_int_equal(faults.step, 0);
     check_scores(golden, "accuracy_loss_after", &model, relative);
     for (int l = 0; l < golden->depth; l++) {
         check_layer(golden, "final_weights", l, &model,

@@ -31,7 +31,7 @@ static void open_at(struct model *model, const char *algorithm, double gamma,
 {
     struct settings settings;
     int widths[DEPTH] = {WIDTH, WIDTH, WIDTH, WIDTH};
-    struct source source = {batch->pixels, batch->labels, WIDTH, 255.0};
+    struct source source = {batch->pixels, batch->labels, ROWS, WIDTH, 255.0};
     struct error error;
     settings_init(&settings);
     snprintf(settings.algorithm, sizeof settings.algorithm, "%s", algorithm);
@@ -40,8 +40,8 @@ static void open_at(struct model *model, const char *algorithm, double gamma,
     settings.batch_size = ROWS;
     model_open(model, &settings, widths, DEPTH);
     assert_true(network_start(&model->network, 1, is_orthogonal, &error));
-    model->backend->gather(model->backend, &source, NULL, 0,
-                           model->network.input, model->network.labels);
+    fixture_gather(model->backend, &source, 0, model->network.input,
+                   model->network.labels);
     step_forward(&model->step);
 }
 
@@ -140,8 +140,8 @@ static void gait_is_bp_at_orthogonal_weights(void **state)
     for (int l = DEPTH - 1; l >= 0; l--) {
         step_gradient(&bp.step, l);
         step_gradient(&gait.step, l);
-        double *a = matrix_doubles(&bp, bp.step.weight_gradient);
-        double *b = matrix_doubles(&gait, gait.step.weight_gradient);
+        double *a = matrix_doubles(&bp, bp.step.gradients[l].weight);
+        double *b = matrix_doubles(&gait, gait.step.gradients[l].weight);
         assert_near("gradient", b, a, WIDTH * WIDTH,
                     1e-12 * norm(a, WIDTH * WIDTH));
         free(a);
@@ -152,21 +152,32 @@ static void gait_is_bp_at_orthogonal_weights(void **state)
     model_close(&gait);
 }
 
+/* Of four units. */
+static void invert(const float *y, const float *e, double slope,
+                   const struct kink *kink, float *u)
+{
+    enum { BYTES = 4 * sizeof(float) };
+    struct backend *backend = fixture_backend("float32");
+    struct matrix far_y = {lend(backend, y, BYTES), 1, 4, 4};
+    struct matrix far_e = {lend(backend, e, BYTES), 1, 4, 4};
+    struct matrix far_u = {lend(backend, e, BYTES), 1, 4, 4};
+    backend->invert(backend, far_y, far_e, slope, kink, far_u);
+    take_back(backend, u, far_u.values, BYTES);
+    backend->release(backend, far_y.values);
+    backend->release(backend, far_e.values);
+    backend->close(backend);
+}
+
 static void linear_units_pass_errors_unchanged(void **state)
 {
     (void)state;
     float y[4] = {2.0f, -2.0f, 0.0f, -1e-6f}, e[4] = {9.0f, -9.0f, 1.0f, -1.0f};
     float u[4];
-    struct error error;
-    struct backend *backend = backend_cpu_open("float32", 1, &error);
     struct kink kinks[2] = {{1e-3, 1.0, 1.0}, {1.0, 1.0, 1.0}};
     for (int i = 0; i < 2; i++) {
-        backend->invert(backend, (struct matrix){y, 1, 4, 4},
-                        (struct matrix){e, 1, 4, 4}, 1.0, &kinks[i],
-                        (struct matrix){u, 1, 4, 4});
+        invert(y, e, 1.0, &kinks[i], u);
         assert_memory_equal(u, e, sizeof e);
     }
-    backend->close(backend);
 }
 
 /* gamma^65 is no float32; an output of exactly 0 still crosses downwards. */
@@ -175,15 +186,10 @@ static void a_vanishing_step_still_crosses_at_zero(void **state)
     (void)state;
     float y[4] = {0.0f, 0.0f, 1.0f, -1.0f}, e[4] = {1.0f, -1.0f, 1.0f, 1.0f};
     float u[4], expected[4] = {10.0f, -1.0f, 1.0f, 0.1f};
-    struct error error;
-    struct backend *backend = backend_cpu_open("float32", 1, &error);
     struct kink kink = {1e-195, leak * leak, leak};
-    backend->invert(backend, (struct matrix){y, 1, 4, 4},
-                    (struct matrix){e, 1, 4, 4}, leak, &kink,
-                    (struct matrix){u, 1, 4, 4});
+    invert(y, e, leak, &kink, u);
     for (int i = 0; i < 4; i++)
         assert_within(u[i], expected[i], 0.0);
-    backend->close(backend);
 }
 
 static double regulariser(const double *w, int n, double strength)
@@ -203,15 +209,18 @@ static void the_regulariser_is_the_slope_of_its_penalty(void **state)
 {
     (void)state;
     enum { N = 12 };
-    double w[N * N], gram[N * N], gradient[N * N], strength = 0.7, h = 1e-5;
-    struct error error;
-    struct backend *backend = backend_cpu_open("float64", 1, &error);
+    double w[N * N], gradient[N * N], strength = 0.7, h = 1e-5;
+    struct backend *backend = fixture_backend("float64");
     initial_weights(3, false, N, w);
     for (int i = 0; i < N * N; i++)
         gradient[i] = 1.0;
-    regulariser_add(backend, strength, DIAGONAL_ZERO,
-                    (struct matrix){w, N, N, N}, (struct matrix){gram, N, N, N},
-                    (struct matrix){gradient, N, N, N});
+    struct matrix far_w = {lend(backend, w, sizeof w), N, N, N};
+    struct matrix gram = {lend(backend, w, sizeof w), N, N, N};
+    struct matrix to = {lend(backend, gradient, sizeof gradient), N, N, N};
+    regulariser_add(backend, strength, DIAGONAL_ZERO, far_w, gram, to);
+    take_back(backend, gradient, to.values, sizeof gradient);
+    backend->release(backend, far_w.values);
+    backend->release(backend, gram.values);
     for (int i = 0; i < N * N; i++) {
         double kept = w[i];
         w[i] = kept + h;

@@ -327,7 +327,7 @@ static void open_case(int rule, int c, struct model *model, struct naive *naive)
     struct error error;
     uint8_t pixels[ROWS * WIDEST];
     struct stream stream;
-    struct source source = {pixels, naive->labels, WIDEST, 255.0};
+    struct source source = {pixels, naive->labels, ROWS, WIDEST, 255.0};
     *naive = (struct naive){.settings = settings_of(rule, c)};
     memcpy(naive->widths, shapes[c / 4 % 2], sizeof naive->widths);
     naive->slope = naive->settings.linear ? 1.0 : leak;
@@ -341,8 +341,8 @@ static void open_case(int rule, int c, struct model *model, struct naive *naive)
     assert_true(network_start(&model->network, 3,
                               naive->settings.orthogonal_reg == 0.0, &error));
     draw_biases(model);
-    model->backend->gather(model->backend, &source, NULL, 0,
-                           model->network.input, model->network.labels);
+    fixture_gather(model->backend, &source, 0, model->network.input,
+                   model->network.labels);
     step_forward(&model->step);
     read_matrix(model, model->network.input, naive->y[0][0]);
     for (int l = 0; l < DEPTH; l++) {
@@ -359,11 +359,11 @@ static void check_gradients(struct model *model, const char *what, int l,
                             const double *weights, const double *biases,
                             double bound)
 {
-    double *got = matrix_doubles(model, model->step.weight_gradient);
+    double *got = matrix_doubles(model, model->step.gradients[l].weight);
     size_t n = (size_t)model->network.layers[l].width;
     assert_near(what, got, weights, n * n, bound * norm(weights, n * n));
     free(got);
-    got = matrix_doubles(model, model->step.bias_gradient);
+    got = matrix_doubles(model, model->step.gradients[l].bias);
     assert_near(what, got, biases, n, bound * norm(biases, n));
     free(got);
 }

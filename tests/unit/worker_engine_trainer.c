@@ -87,7 +87,8 @@ static struct trainer *new_trainer(const struct settings *settings,
                                    const struct data *data)
 {
     struct error error;
-    struct trainer *trainer = trainer_new(settings, data, &error);
+    struct trainer *trainer =
+        trainer_new(settings, data, fixture_device(), &error);
     if (!trainer)
         fail_msg("trainer_new: %s", error.text);
     return trainer;
@@ -321,7 +322,9 @@ struct saved {
 
 static void save(struct trainer *trainer, struct saved *saved)
 {
-    const struct tensor *tensors = trainer_tensors(trainer, &saved->count);
+    struct error error;
+    const struct tensor *tensors =
+        trainer_tensors(trainer, &saved->count, &error);
     trainer_progress(trainer, &saved->progress);
     for (int i = 0; i < saved->count; i++) {
         saved->values[i] = malloc(tensors[i].bytes);
@@ -332,8 +335,9 @@ static void save(struct trainer *trainer, struct saved *saved)
 
 static void restore(struct trainer *trainer, struct saved *saved)
 {
+    struct error error;
     int count;
-    const struct tensor *tensors = trainer_tensors(trainer, &count);
+    const struct tensor *tensors = trainer_tensors(trainer, &count, &error);
     assert_int_equal(count, saved->count);
     for (int i = 0; i < count; i++) {
         memcpy(tensors[i].values, saved->values[i], tensors[i].bytes);
@@ -448,11 +452,12 @@ static void the_hash_covers_every_tensor(void **state)
     (void)state;
     struct tiny tiny;
     uint8_t hashes[3 * 6 + 1][16];
+    struct error error;
     int count;
     make_tiny(&tiny);
     struct settings settings = tiny_settings();
     struct trainer *trainer = new_trainer(&settings, &tiny.data);
-    const struct tensor *tensors = trainer_tensors(trainer, &count);
+    const struct tensor *tensors = trainer_tensors(trainer, &count, &error);
     assert_int_equal(count, 3 * 6);
     hash_of(trainer, hashes[count]);
     for (int i = 0; i < count; i++) {
@@ -474,6 +479,7 @@ static void tensors_are_named_and_shaped(void **state)
 {
     (void)state;
     struct tiny tiny;
+    struct error error;
     int count;
     make_tiny(&tiny);
     struct settings settings = tiny_settings();
@@ -481,7 +487,7 @@ static void tensors_are_named_and_shaped(void **state)
     set_text(settings.widths, "14x10");
     set_text(settings.precision, "float64");
     struct trainer *trainer = new_trainer(&settings, &tiny.data);
-    const struct tensor *tensors = trainer_tensors(trainer, &count);
+    const struct tensor *tensors = trainer_tensors(trainer, &count, &error);
     assert_int_equal(count, 12);
     assert_string_equal(tensors[0].name, "layers.0.weight");
     assert_string_equal(tensors[0].dtype, "F64");
@@ -497,6 +503,8 @@ static void tensors_are_named_and_shaped(void **state)
 }
 
 /* --- what fails ---------------------------------------------------------- */
+
+static const struct progress start = {.evaluated_step = -1};
 
 static void divergence_is_found_and_named(void **state)
 {
@@ -533,9 +541,10 @@ static void a_moment_that_is_not_finite_is_divergence(void **state)
     make_tiny(&tiny);
     struct settings settings = tiny_settings();
     struct trainer *trainer = new_trainer(&settings, &tiny.data);
-    const struct tensor *tensors = trainer_tensors(trainer, &count);
+    const struct tensor *tensors = trainer_tensors(trainer, &count, &error);
     assert_string_equal(tensors[15].name, "layers.1.bias.v");
     *(float *)tensors[15].values = INFINITY;
+    trainer_restore(trainer, &start);
     assert_false(run_to(trainer, 2, &record, &error));
     trainer_free(trainer);
     assert_int_equal(error.code, ERROR_DIVERGED);
@@ -554,7 +563,8 @@ static void a_loss_that_is_not_finite_is_divergence(void **state)
     make_tiny(&tiny);
     struct settings settings = tiny_settings();
     struct trainer *trainer = new_trainer(&settings, &tiny.data);
-    *(float *)trainer_tensors(trainer, &count)[0].values = NAN;
+    *(float *)trainer_tensors(trainer, &count, &error)[0].values = NAN;
+    trainer_restore(trainer, &start);
     assert_false(run_to(trainer, 2, &record, &error));
     trainer_free(trainer);
     assert_int_equal(error.code, ERROR_DIVERGED);
@@ -568,7 +578,7 @@ static void assert_refused(const struct settings *settings,
                            const struct data *data, const char *text)
 {
     struct error error;
-    assert_null(trainer_new(settings, data, &error));
+    assert_null(trainer_new(settings, data, fixture_device(), &error));
     assert_int_equal(error.code, ERROR_SPEC);
     if (!strstr(error.text, text))
         fail_msg("\"%s\" does not mention \"%s\"", error.text, text);

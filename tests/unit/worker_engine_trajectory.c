@@ -149,7 +149,8 @@ static void every_case_measures_what_the_reference_does(void **state)
         struct rows rows = {0};
         struct trainer_hooks hooks = {.user = &rows, .on_row = keep_row};
         struct error error;
-        struct trainer *trainer = trainer_new(&settings, &data, &error);
+        struct trainer *trainer =
+            trainer_new(&settings, &data, fixture_device(), &error);
         assert_non_null(trainer);
         assert_true(trainer_run(trainer, 1, &hooks, &error));
         print_message("%s, %d layers\n", settings.algorithm,

@@ -5,10 +5,12 @@
  * handle: nobody outside the backend follows `values`.
  *
  * Operations take effect in the order they are called, but may return before
- * they are done: only those that hand numbers to the host (copy_out, score)
- * wait.  None of them allocates or fails; numbers that are not finite pass
- * through and are found by `descend` and `score`.  Sums have a fixed order, so
- * results depend on the operands' values and shapes only.
+ * they are done: only those that hand numbers to the host (copy_out, norm and
+ * its like) wait.  None of them allocates.  On a device one can fail: those
+ * after it do nothing, what is handed to the host is 0, and `check` tells why.
+ * Numbers that are not finite pass through and are found by `descend` and
+ * `score`.  Sums have a fixed order, so results depend on the operands' values
+ * and shapes only.
  *
  * A backend serves one thread.  B is the number of rows of a batch, n a
  * layer's width; all matrices are row-major, rows are samples.
@@ -21,6 +23,7 @@
 #include <stdint.h>
 
 #include "schema/error.h"
+#include "schema/settings.h"
 
 struct matrix {
     void *values; /* in the backend's memory */
@@ -33,10 +36,12 @@ enum orientation { PLAIN, TRANSPOSED };
 /* What becomes of the diagonal of W W^T. */
 enum diagonal { DIAGONAL_KEPT, DIAGONAL_ZERO, DIAGONAL_LESS_ONE };
 
-/* Rows as bytes in host memory, and the pixel that stands for 1. */
+/* Rows as bytes, and the pixel that stands for 1.  What `load` has made of
+ * one is in the backend's memory. */
 struct source {
     const uint8_t *pixels; /* rows x width */
     const uint8_t *labels; /* rows */
+    int64_t rows;
     int width;
     double largest;
 };
@@ -54,23 +59,27 @@ struct kink {
     double step, reach, gain;
 };
 
-/* A factored n x n matrix.  `values` and `pivots` are working memory. */
+/* What working memory of the backend's own is for. */
+enum purpose { FOR_FACTOR, FOR_SINGULAR };
+
+/* A factored n x n matrix: all of it working memory. */
 struct factor {
     struct matrix values; /* n x n */
     int *pivots;          /* n, in the backend's memory */
+    void *scratch;        /* scratch_bytes(FOR_FACTOR, n) or more */
 };
 
 /* Working memory for the singular values of an n x n matrix. */
-enum { SINGULAR_ROWS = 100, SINGULAR_INTEGERS = 8 };
 struct singular {
     struct matrix copy; /* n x n */
-    struct matrix room; /* SINGULAR_ROWS x n */
-    int *integers;      /* SINGULAR_INTEGERS n, in the backend's memory */
+    void *scratch;      /* scratch_bytes(FOR_SINGULAR, n) or more */
 };
 
-/* A parameter and its moments, and the gradient to follow. */
+/* A parameter and its moments, the gradient to follow, and the layer that is
+ * to be named when one of them leaves the finite numbers. */
 struct update {
     struct matrix value, m, v, gradient; /* equal shapes, dense */
+    int layer;
 };
 
 /* What `descend` ors into its flags. */
@@ -80,12 +89,36 @@ enum fault {
     FAULT_PARAMETER = 4,
 };
 
+/* The first update that left something not finite, and what that was: in the
+ * backend's memory, all 0 until then. */
+struct faults {
+    uint64_t step;              /* as `descend` was told */
+    uint32_t flags[LAYERS_MAX]; /* enum fault, by layer */
+};
+
+/* What `score` adds to, in the backend's memory. */
+struct tally {
+    int64_t correct;
+    double loss;
+};
+
 struct backend {
     const char *dtype; /* "F32" or "F64", as safetensors spells it */
     size_t element_bytes;
-    bool is_host; /* `values` are addresses of this process */
+    /* `values` are addresses of this process, and operations are done when
+     * they return.  Elsewhere starting one has its price, so that fewer and
+     * larger ones are better, and waiting for one is worse. */
+    bool is_host;
 
     void (*close)(struct backend *);
+
+    /* False once an operation has failed, as far as is known without waiting:
+     * ERROR_MEMORY, or ERROR_IO for anything else.  It stays so. */
+    bool (*check)(struct backend *, struct error *);
+
+    /* What a struct factor or singular for an n x n matrix needs, no less for
+     * a larger n. */
+    size_t (*scratch_bytes)(const struct backend *, enum purpose, int n);
 
     /* Zeroed memory for all of a trainer's matrices; NULL: ERROR_MEMORY. */
     void *(*allocate)(struct backend *, size_t bytes, struct error *);
@@ -93,13 +126,22 @@ struct backend {
     void (*copy_in)(struct backend *, void *to, const void *host, size_t bytes);
     void (*copy_out)(struct backend *, void *host, const void *from,
                      size_t bytes);
+    void (*clear)(struct backend *, void *memory, size_t bytes); /* to 0 */
+
+    /* Brings rows to where `gather` reads them; they are borrowed meanwhile.
+     * False: ERROR_MEMORY, ERROR_IO.  What has not been loaded (all 0) may be
+     * unloaded. */
+    bool (*load)(struct backend *, const struct source *from,
+                 struct source *loaded, struct error *);
+    void (*unload)(struct backend *, struct source *loaded);
 
     /* Rounds doubles (row-major, dense) into a dense matrix. */
     void (*assign)(struct backend *, struct matrix to, const double *from);
 
     /* x[i,:] = pixels / largest and labels[i], for x.rows rows from row
-     * `first` on, or for rows order[first...] when there is an order. */
-    void (*gather)(struct backend *, const struct source *from,
+     * `first` on, or for rows order[first...] when there is an order, which
+     * is in the backend's memory as everything here. */
+    void (*gather)(struct backend *, const struct source *loaded,
                    const int32_t *order, int64_t first, struct matrix x,
                    uint8_t *labels);
 
@@ -118,9 +160,12 @@ struct backend {
     /* z = f(z + bias), f(z) = z >= 0 ? z : slope z; bias is 1 x cols. */
     void (*activate)(struct backend *, struct matrix z, struct matrix bias,
                      double slope);
-    /* delta = e where y >= 0, slope e elsewhere */
+    /* delta = e where y >= 0, slope e elsewhere; mean[0,j] = mean over i of
+     * delta[i,j] */
     void (*gate)(struct backend *, struct matrix y, struct matrix e,
                  double slope, struct matrix delta);
+    void (*gate_mean)(struct backend *, struct matrix y, struct matrix e,
+                      double slope, struct matrix delta, struct matrix mean);
     /* u as above */
     void (*invert)(struct backend *, struct matrix y, struct matrix e,
                    double slope, const struct kink *kink, struct matrix u);
@@ -132,8 +177,6 @@ struct backend {
     void (*retrace)(struct backend *, struct matrix y, struct matrix t,
                     struct matrix bias, double slope, double gamma,
                     struct matrix z);
-    /* mean[0,j] = mean over i of a[i,j] */
-    void (*column_mean)(struct backend *, struct matrix a, struct matrix mean);
     /* e = y - one-hot(labels) in the first `classes` columns, 0 elsewhere */
     void (*output_error)(struct backend *, struct matrix y,
                          const uint8_t *labels, int classes, struct matrix e);
@@ -151,15 +194,17 @@ struct backend {
                    struct matrix e);
 
     /* m = 0.9 m + 0.1 g; v = 0.99 v + 0.01 g^2;
-     * p = p - rate m / (1e-8 + sqrt(v)); ors what is not finite afterwards
-     * into *flags, in the backend's memory. */
-    void (*descend)(struct backend *, const struct update *update, double rate,
-                    uint32_t *flags);
+     * p = p - rate m / (1e-8 + sqrt(v)), for each of the updates.  What is not
+     * finite afterwards is noted, unless an earlier step (they count from 1)
+     * has already noted something. */
+    void (*descend)(struct backend *, const struct update *updates, int count,
+                    double rate, uint64_t step, struct faults *faults);
 
-    /* Adds to *correct the rows of y whose largest column (the first of
-     * equals) is the label, and to *loss the squared errors over all rows. */
+    /* Adds to the tally's `correct` the rows of y whose largest column (the
+     * first of equals) is the label, and to its `loss` the squared errors
+     * over all rows. */
     void (*score)(struct backend *, struct matrix y, const uint8_t *labels,
-                  int64_t *correct, double *loss);
+                  struct tally *tally);
 
     /* For diagnostics; these wait too.  The Frobenius norms of alpha a + beta
      * b, and of a a^T without its diagonal (`spare` has a's shape); the largest
@@ -177,14 +222,16 @@ struct backend {
 static inline struct matrix matrix_corner(struct matrix from, int rows,
                                           int cols)
 {
-    return (struct matrix){from.values, rows, cols, from.stride};
+    struct matrix corner = {from.values, rows, cols, from.stride};
+    return corner;
 }
 
 /* Working memory seen as a dense matrix of a smaller shape. */
 static inline struct matrix matrix_shaped(struct matrix from, int rows,
                                           int cols)
 {
-    return (struct matrix){from.values, rows, cols, cols};
+    struct matrix shaped = {from.values, rows, cols, cols};
+    return shaped;
 }
 
 /* Places matrices one after another in a single allocation.  Run the same

@@ -18,9 +18,9 @@ void diagnostics_place(struct diagnostics *diagnostics, struct layout *layout)
                                                network->layers[l].width);
     for (int i = 0; i < 2; i++)
         diagnostics->squares[i] = layout_matrix(layout, widest, widest);
-    diagnostics->singular.room = layout_matrix(layout, SINGULAR_ROWS, widest);
-    diagnostics->singular.integers =
-        layout_bytes(layout, SINGULAR_INTEGERS * (size_t)widest * sizeof(int));
+    diagnostics->singular.scratch =
+        layout_bytes(layout, network->backend->scratch_bytes(
+                                 network->backend, FOR_SINGULAR, widest));
 }
 
 static double norm(struct backend *backend, struct matrix a)
@@ -105,7 +105,6 @@ static double condition(struct diagnostics *diagnostics, int l)
     struct matrix weight = network->layers[l].weight.value;
     struct singular *work = &diagnostics->singular;
     work->copy = square(diagnostics, 0, l);
-    work->room = matrix_shaped(work->room, SINGULAR_ROWS, weight.rows);
     return network->backend->condition(network->backend, weight, work);
 }
 

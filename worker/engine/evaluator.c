@@ -1,5 +1,6 @@
 #include "worker/engine/evaluator.h"
 
+#include <assert.h>
 #include <math.h>
 
 enum { CHUNK_ROWS = 1000 };
@@ -15,6 +16,8 @@ void evaluator_place(struct evaluator *evaluator, struct layout *layout)
     for (int i = 0; i < 2; i++)
         evaluator->outputs[i] = layout_matrix(layout, CHUNK_ROWS, widest);
     evaluator->labels = layout_bytes(layout, CHUNK_ROWS);
+    evaluator->tallies =
+        layout_bytes(layout, EVALUATOR_PARTS * sizeof(struct tally));
 }
 
 /* Class outputs of a chunk, rows x CLASSES. */
@@ -38,23 +41,41 @@ static struct matrix class_outputs(struct evaluator *evaluator,
     return y;
 }
 
-bool evaluator_score(struct evaluator *evaluator, const struct source *source,
-                     int64_t first, int64_t rows,
-                     bool (*is_stopped)(void *user), void *user,
-                     struct score *score)
+static bool add(struct evaluator *evaluator, const struct part *part,
+                struct tally *tally, bool (*is_stopped)(void *user), void *user)
 {
     struct backend *backend = evaluator->network->backend;
-    int64_t correct = 0;
-    double loss = 0.0;
-    for (int64_t done = 0; done < rows;) {
-        int chunk = rows - done < CHUNK_ROWS ? (int)(rows - done) : CHUNK_ROWS;
-        struct matrix y = class_outputs(evaluator, source, first + done, chunk);
-        backend->score(backend, y, evaluator->labels, &correct, &loss);
+    for (int64_t done = 0; done < part->rows;) {
+        int64_t left = part->rows - done;
+        int chunk = left < CHUNK_ROWS ? (int)left : CHUNK_ROWS;
+        struct matrix y =
+            class_outputs(evaluator, part->source, part->first + done, chunk);
+        backend->score(backend, y, evaluator->labels, tally);
         done += chunk;
         if (is_stopped(user))
             return false;
     }
-    score->accuracy = rows ? (double)correct / (double)rows : NAN;
-    score->loss = rows ? loss / (double)rows : NAN;
+    return true;
+}
+
+bool evaluator_score(struct evaluator *evaluator, struct part *parts, int count,
+                     bool (*is_stopped)(void *user), void *user)
+{
+    struct backend *backend = evaluator->network->backend;
+    struct tally tallies[EVALUATOR_PARTS];
+    assert(count <= EVALUATOR_PARTS);
+    backend->clear(backend, evaluator->tallies, sizeof tallies);
+    for (int i = 0; i < count; i++)
+        if (!add(evaluator, &parts[i], &evaluator->tallies[i], is_stopped,
+                 user))
+            return false;
+    backend->copy_out(backend, tallies, evaluator->tallies, sizeof tallies);
+    for (int i = 0; i < count; i++) {
+        double rows = (double)parts[i].rows;
+        parts[i].score = (struct score){
+            .accuracy = rows ? (double)tallies[i].correct / rows : NAN,
+            .loss = rows ? tallies[i].loss / rows : NAN,
+        };
+    }
     return true;
 }

@@ -45,15 +45,18 @@ void snapshot_release(struct snapshot *snapshot)
     snapshot->mirror = NULL;
 }
 
+/* Parameters and moments lie together, so the copy is one. */
 static bool make_mirror(struct snapshot *snapshot)
 {
-    size_t bytes = 0;
-    for (int i = 0; i < snapshot->count; i++)
-        bytes += snapshot->tensors[i].bytes;
-    char *next = snapshot->mirror = malloc(bytes);
-    for (int i = 0; next && i < snapshot->count; i++) {
-        snapshot->tensors[i].values = next;
-        next += snapshot->tensors[i].bytes;
+    const struct matrix *first = &snapshot->matrices[0];
+    const struct matrix *last = &snapshot->matrices[snapshot->count - 1];
+    const struct tensor *end = &snapshot->tensors[snapshot->count - 1];
+    const char *from = first->values;
+    snapshot->bytes = (size_t)((const char *)last->values - from) + end->bytes;
+    snapshot->mirror = malloc(snapshot->bytes);
+    for (int i = 0; snapshot->mirror && i < snapshot->count; i++) {
+        const char *at = snapshot->matrices[i].values;
+        snapshot->tensors[i].values = (char *)snapshot->mirror + (at - from);
     }
     return snapshot->mirror != NULL;
 }
@@ -65,20 +68,17 @@ bool snapshot_read(struct snapshot *snapshot, struct error *error)
         return true;
     if (!snapshot->mirror && !make_mirror(snapshot))
         return error_set(error, ERROR_MEMORY, "no memory to copy a network");
-    for (int i = 0; i < snapshot->count; i++)
-        backend->copy_out(backend, snapshot->tensors[i].values,
-                          snapshot->matrices[i].values,
-                          snapshot->tensors[i].bytes);
-    return true;
+    backend->copy_out(backend, snapshot->mirror, snapshot->matrices[0].values,
+                      snapshot->bytes);
+    return backend->check(backend, error);
 }
 
 void snapshot_write(struct snapshot *snapshot)
 {
     struct backend *backend = snapshot->backend;
-    for (int i = 0; !backend->is_host && i < snapshot->count; i++)
-        backend->copy_in(backend, snapshot->matrices[i].values,
-                         snapshot->tensors[i].values,
-                         snapshot->tensors[i].bytes);
+    if (snapshot->mirror)
+        backend->copy_in(backend, snapshot->matrices[0].values,
+                         snapshot->mirror, snapshot->bytes);
 }
 
 bool snapshot_hash(const struct snapshot *snapshot, uint8_t hash[16],

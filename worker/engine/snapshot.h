@@ -18,6 +18,7 @@ enum { TENSORS_MAX = LAYERS_MAX * 6 };
 struct snapshot {
     struct backend *backend; /* borrowed */
     void *mirror;            /* host copies, for backends that need them */
+    size_t bytes;            /* of all, as they lie in the backend's memory */
     int count;
     struct tensor tensors[TENSORS_MAX];
     struct matrix matrices[TENSORS_MAX]; /* what each tensor is of */
@@ -28,7 +29,7 @@ void snapshot_init(struct snapshot *snapshot, const struct network *network);
 void snapshot_release(struct snapshot *snapshot);
 
 /* Brings `values` up to date; they are the network's own where the backend
- * is on the host.  False: ERROR_MEMORY. */
+ * is on the host.  False: ERROR_MEMORY, or what became of the backend. */
 bool snapshot_read(struct snapshot *snapshot, struct error *error);
 
 /* Puts `values` back into the network. */

@@ -16,23 +16,49 @@ void step_init(struct step *step, struct network *network,
     };
 }
 
+static struct gradient place_gradient(struct layout *layout, int n)
+{
+    struct gradient gradient;
+    gradient.weight = layout_matrix(layout, n, n);
+    gradient.bias = layout_matrix(layout, 1, n);
+    return gradient;
+}
+
+/* What the widest layer needs, or each, is enough for those above it. */
+static void place_gradients(struct step *step, struct layout *layout)
+{
+    const struct network *network = step->network;
+    for (int l = 0; l < network->depth; l++) {
+        int n = network->layers[l].width;
+        if (l == 0 || !network->backend->is_host) {
+            step->gradients[l] = place_gradient(layout, n);
+            continue;
+        }
+        step->gradients[l].weight =
+            matrix_shaped(step->gradients[0].weight, n, n);
+        step->gradients[l].bias = matrix_shaped(step->gradients[0].bias, 1, n);
+    }
+}
+
 void step_place(struct step *step, struct layout *layout)
 {
+    const struct backend *backend = step->network->backend;
     int widest = step->network->layers[0].width;
     step->delta = layout_matrix(layout, step->network->batch_rows, widest);
-    step->weight_gradient = layout_matrix(layout, widest, widest);
-    step->bias_gradient = layout_matrix(layout, 1, widest);
+    place_gradients(step, layout);
     if (step->orthogonal_reg != 0.0)
         step->gram = layout_matrix(layout, widest, widest);
     if (step->inverts) {
         step->factor.values = layout_matrix(layout, widest, widest);
         step->factor.pivots =
             layout_bytes(layout, (size_t)widest * sizeof(int));
+        step->factor.scratch = layout_bytes(
+            layout, backend->scratch_bytes(backend, FOR_FACTOR, widest));
     }
     for (int i = 0; i < 2 && step->inverts; i++)
         step->moved[i] =
             layout_matrix(layout, step->network->batch_rows, widest);
-    step->flags = layout_bytes(layout, LAYERS_MAX * sizeof(uint32_t));
+    step->faults = layout_bytes(layout, sizeof *step->faults);
     if (step->rule->place)
         step->rule->place(step, layout);
 }
@@ -96,51 +122,67 @@ void step_gradient(struct step *step, int l)
     const struct layer *layer = &network->layers[l];
     int n = layer->width;
     struct matrix delta = step_delta(step, l);
-    step->weight_gradient = matrix_shaped(step->weight_gradient, n, n);
-    step->bias_gradient = matrix_shaped(step->bias_gradient, 1, n);
+    const struct gradient *gradient = &step->gradients[l];
 
-    backend->gate(backend, layer->output, layer->error, network->slope, delta);
+    backend->gate_mean(backend, layer->output, layer->error, network->slope,
+                       delta, gradient->bias);
     backend->product(backend, 1.0 / network->batch_rows,
                      network_read(network, l), TRANSPOSED, delta, PLAIN, 0.0,
-                     step->weight_gradient);
+                     gradient->weight);
     if (step->orthogonal_reg != 0.0)
         regulariser_add(backend, step->orthogonal_reg, step->orthogonal_form,
                         layer->weight.value, matrix_shaped(step->gram, n, n),
-                        step->weight_gradient);
-    backend->column_mean(backend, delta, step->bias_gradient);
+                        gradient->weight);
     if (l > 0)
         step->rule->propagate(step, l); /* the regulariser's gram helps it */
 }
 
-static void descend(struct step *step, int l, struct parameter *parameter,
-                    struct matrix gradient)
+static struct update update_of(const struct parameter *parameter,
+                               struct matrix gradient, int l)
 {
-    struct backend *backend = step->network->backend;
-    struct update update = {parameter->value, parameter->m, parameter->v,
-                            gradient};
-    backend->descend(backend, &update, step->learning_rate, &step->flags[l]);
+    return (struct update){parameter->value, parameter->m, parameter->v,
+                           gradient, l};
 }
 
-static uint32_t find_fault(struct step *step, int *layer)
-{
-    struct backend *backend = step->network->backend;
-    uint32_t flags[LAYERS_MAX];
-    int l = step->network->depth - 1;
-    backend->copy_out(backend, flags, step->flags, sizeof flags);
-    while (l > 0 && !flags[l])
-        l--;
-    *layer = l;
-    return flags[l];
-}
-
-uint32_t step_run(struct step *step, int *layer)
+/* Of layers first to end - 1. */
+static void descend(struct step *step, int first, int end, uint64_t number)
 {
     struct network *network = step->network;
+    struct backend *backend = network->backend;
+    struct update updates[2 * LAYERS_MAX];
+    int count = 0;
+    for (int l = first; l < end; l++) {
+        const struct layer *layer = &network->layers[l];
+        const struct gradient *gradient = &step->gradients[l];
+        updates[count++] = update_of(&layer->weight, gradient->weight, l);
+        updates[count++] = update_of(&layer->bias, gradient->bias, l);
+    }
+    backend->descend(backend, updates, count, step->learning_rate, number,
+                     step->faults);
+}
+
+void step_run(struct step *step, uint64_t number)
+{
+    struct network *network = step->network;
+    bool is_host = network->backend->is_host;
     step_forward(step);
     for (int l = network->depth - 1; l >= 0; l--) {
         step_gradient(step, l);
-        descend(step, l, &network->layers[l].weight, step->weight_gradient);
-        descend(step, l, &network->layers[l].bias, step->bias_gradient);
+        if (is_host)
+            descend(step, l, l + 1, number);
     }
-    return find_fault(step, layer);
+    if (!is_host)
+        descend(step, 0, network->depth, number);
+}
+
+void step_faults(const struct step *step, struct faults *faults)
+{
+    struct backend *backend = step->network->backend;
+    backend->copy_out(backend, faults, step->faults, sizeof *faults);
+}
+
+void step_forget_faults(struct step *step)
+{
+    struct backend *backend = step->network->backend;
+    backend->clear(backend, step->faults, sizeof *step->faults);
 }

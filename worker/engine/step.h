@@ -2,10 +2,12 @@
  *
  * From the last layer down: error, gradient, update.  A layer's error is sent
  * down before its weights change, so all gradients use the weights before the
- * update, and one layer's gradient is all that has to be kept.
+ * update, and on the host one layer's gradient is all that has to be kept.
+ * Elsewhere all are, for one update at the end.
  *
  *     network->backend->gather(...);             the batch
- *     step_run(&step, &layer) == 0;              or enum fault, in that layer
+ *     step_run(&step, 1);                        the first update
+ *     step_faults(&step, &faults);               waits: is all finite?
  */
 #ifndef ENGINE_STEP_H
 #define ENGINE_STEP_H
@@ -13,6 +15,12 @@
 #include "worker/engine/backend.h"
 #include "worker/engine/network.h"
 #include "worker/engine/rule.h"
+
+/* Of one layer. */
+struct gradient {
+    struct matrix weight; /* n x n */
+    struct matrix bias;   /* 1 x n */
+};
 
 struct step {
     struct network *network; /* borrowed */
@@ -22,13 +30,12 @@ struct step {
     enum diagonal orthogonal_form;
 
     /* Working memory, for one layer at a time. */
-    struct matrix delta;           /* B x n */
-    struct matrix weight_gradient; /* n x n */
-    struct matrix bias_gradient;   /* 1 x n */
-    struct matrix gram;            /* n x n, with a regulariser */
-    struct factor factor;          /* n x n, for rules that invert */
-    struct matrix moved[2];        /* B x n, for rules that invert */
-    uint32_t *flags;               /* one per layer: enum fault */
+    struct matrix delta;                   /* B x n */
+    struct gradient gradients[LAYERS_MAX]; /* on the host all share memory */
+    struct matrix gram;                    /* n x n, with a regulariser */
+    struct factor factor;                  /* n x n, for rules that invert */
+    struct matrix moved[2];                /* B x n, for rules that invert */
+    struct faults *faults;                 /* in the backend's memory */
 
     struct matrix own[LAYERS_MAX]; /* the rule's: its file says what */
 };
@@ -45,12 +52,17 @@ bool step_start(struct step *step, const struct settings *settings,
 void step_forward(struct step *step);
 
 /* Sends the error below layer l and leaves the layer's gradient in
- * weight_gradient and bias_gradient.  Call for l = depth - 1 down to 0. */
+ * gradients[l].  Call for l = depth - 1 down to 0. */
 void step_gradient(struct step *step, int l);
 
-/* Forward, then gradient and update of every layer.  Waits for the result:
- * 0, or the faults found in the highest `*layer` that has any. */
-uint32_t step_run(struct step *step, int *layer);
+/* Forward, then gradient and update of every layer: update `number` of the
+ * run, from 1. */
+void step_run(struct step *step, uint64_t number);
+
+/* Waits for the updates so far: the first that left anything not finite, and
+ * what.  Forgetting is for when the network gets other values. */
+void step_faults(const struct step *step, struct faults *faults);
+void step_forget_faults(struct step *step);
 
 /* For rules: delta[l] = f' e[l], B x n; e[l-1] = u W[l]^-1, with u of struct
  * kink; or with what the rule has put into step_moved, which is lost. */

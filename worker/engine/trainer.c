@@ -13,18 +13,20 @@
 #include <string.h>
 #include <time.h>
 
-#include "worker/engine/backend_cpu.h"
+#include "worker/engine/backend.h"
+#include "worker/engine/cuda_memory.h"
+#include "worker/engine/device.h"
 #include "worker/engine/diagnostics.h"
 #include "worker/engine/evaluator.h"
 #include "worker/engine/network.h"
 #include "worker/engine/order.h"
+#include "worker/engine/row_set.h"
 #include "worker/engine/snapshot.h"
 #include "worker/engine/step.h"
-#include "worker/engine/vector.h"
 
 struct trainer {
     struct settings settings;
-    struct source train, test; /* borrowed rows */
+    struct source train, test; /* as the backend has loaded them */
     int64_t train_rows, valid_rows, valid_first, test_rows;
     int64_t steps_per_epoch;
 
@@ -35,8 +37,9 @@ struct trainer {
     struct evaluator evaluator;
     struct diagnostics diagnostics; /* placed when asked for */
     struct snapshot snapshot;
-    int32_t *order;      /* train_rows, with shuffle */
-    int64_t order_epoch; /* what `order` is for, -1 before any */
+    int32_t *order;      /* train_rows, with shuffle: the backend's */
+    int32_t *shuffled;   /* the host's */
+    int64_t order_epoch; /* what they are for, -1 before any */
 
     struct progress progress;
 };
@@ -50,25 +53,12 @@ struct running {
 
 /* --- making -------------------------------------------------------------- */
 
-static VECTORISED uint8_t largest_byte(const uint8_t *bytes, int64_t count)
+static struct source source_of(const struct row_set *set, int width,
+                               double largest)
 {
-    uint8_t largest = 0;
-    for (int64_t i = 0; i < count; i++)
-        largest = bytes[i] > largest ? bytes[i] : largest;
-    return largest;
+    return (struct source){set->pixels, set->labels, set->rows, width, largest};
 }
 
-static bool check_labels(const char *set, const struct row_set *rows,
-                         struct error *error)
-{
-    int largest = largest_byte(rows->labels, rows->rows);
-    return largest < CLASSES ||
-           error_set(error, ERROR_SPEC,
-                     "the %s set has a label %d, expected 0 to %d", set,
-                     largest, CLASSES - 1);
-}
-
-/* Pixels are scaled by the training set's largest, in both sets. */
 static void choose_rows(struct trainer *trainer, const struct data *data)
 {
     struct dataset_shape shape = {
@@ -76,13 +66,6 @@ static void choose_rows(struct trainer *trainer, const struct data *data)
         .test_rows = data->test.rows,
         .width = data->width,
     };
-    int largest = largest_byte(data->train.pixels,
-                               data->train.rows * (int64_t)data->width);
-    double scale = largest ? largest : 1.0;
-    trainer->train = (struct source){data->train.pixels, data->train.labels,
-                                     data->width, scale};
-    trainer->test = (struct source){data->test.pixels, data->test.labels,
-                                    data->width, scale};
     trainer->train_rows = settings_train_rows(&trainer->settings, &shape);
     trainer->test_rows = settings_test_rows(&trainer->settings, &shape);
     trainer->valid_rows = trainer->settings.valid_rows;
@@ -131,22 +114,18 @@ static bool check_widths(const int *widths, int depth, int pixels,
                      pixels, CLASSES);
 }
 
-static bool build_network(struct trainer *trainer, const struct data *data,
+static bool build_network(struct trainer *trainer, int width,
                           struct error *error)
 {
     const struct settings *settings = &trainer->settings;
     const struct rule *rule = rule_choose(settings);
     int widths[LAYERS_MAX];
-    int depth = settings_widths(settings, data->width, widths);
-    if (!check_widths(widths, depth, data->width, error))
+    int depth = settings_widths(settings, width, widths);
+    if (!check_widths(widths, depth, width, error))
         return false;
     if (!rule)
         return error_set(error, ERROR_SPEC, "no learning rule \"%s\"",
                          settings->algorithm);
-    trainer->backend =
-        backend_cpu_open(settings->precision, (int)settings->threads, error);
-    if (!trainer->backend)
-        return false;
     network_init(&trainer->network, trainer->backend, widths, depth,
                  (int)settings->batch_size, settings->linear);
     step_init(&trainer->step, &trainer->network, rule, settings);
@@ -162,6 +141,9 @@ static void place(struct trainer *trainer, struct layout *layout)
     evaluator_place(&trainer->evaluator, layout);
     if (trainer->settings.diagnostics)
         diagnostics_place(&trainer->diagnostics, layout);
+    if (trainer->settings.shuffle)
+        trainer->order =
+            layout_bytes(layout, (size_t)trainer->train_rows * sizeof(int32_t));
 }
 
 static bool allocate(struct trainer *trainer, struct error *error)
@@ -177,13 +159,27 @@ static bool allocate(struct trainer *trainer, struct error *error)
     snapshot_init(&trainer->snapshot, &trainer->network);
     if (!trainer->settings.shuffle)
         return true;
-    trainer->order = malloc((size_t)trainer->train_rows * sizeof(int32_t));
-    return trainer->order ||
+    trainer->shuffled = malloc((size_t)trainer->train_rows * sizeof(int32_t));
+    return trainer->shuffled ||
            error_set(error, ERROR_MEMORY, "no memory to shuffle rows");
 }
 
+/* Pixels are scaled by the training set's largest, in both sets. */
+static bool load_rows(struct trainer *trainer, const struct data *data,
+                      struct error *error)
+{
+    struct backend *backend = trainer->backend;
+    int largest = row_set_largest(&data->train, data->width);
+    double scale = largest ? largest : 1.0;
+    struct source train = source_of(&data->train, data->width, scale);
+    struct source test = source_of(&data->test, data->width, scale);
+    return backend->load(backend, &train, &trainer->train, error) &&
+           backend->load(backend, &test, &trainer->test, error);
+}
+
 struct trainer *trainer_new(const struct settings *settings,
-                            const struct data *data, struct error *error)
+                            const struct data *data, struct device *device,
+                            struct error *error)
 {
     struct trainer *trainer = calloc(1, sizeof *trainer);
     if (!trainer) {
@@ -195,12 +191,15 @@ struct trainer *trainer_new(const struct settings *settings,
     trainer->order_epoch = -1;
     choose_rows(trainer, data);
     if (check_rows(trainer, data, error) &&
-        check_labels("training", &data->train, error) &&
-        check_labels("test", &data->test, error) &&
-        build_network(trainer, data, error) && allocate(trainer, error) &&
+        row_set_check(&data->train, "training", error) &&
+        row_set_check(&data->test, "test", error) &&
+        (trainer->backend = device_backend(device, settings, error)) &&
+        build_network(trainer, data->width, error) &&
+        allocate(trainer, error) && load_rows(trainer, data, error) &&
         network_start(&trainer->network, settings->seed,
                       settings_is_orthogonal(settings), error) &&
-        step_start(&trainer->step, settings, error))
+        step_start(&trainer->step, settings, error) &&
+        trainer->backend->check(trainer->backend, error))
         return trainer;
     trainer_free(trainer);
     return NULL;
@@ -211,12 +210,45 @@ void trainer_free(struct trainer *trainer)
     if (!trainer)
         return;
     snapshot_release(&trainer->snapshot);
-    free(trainer->order);
+    free(trainer->shuffled);
     if (trainer->backend) {
+        trainer->backend->unload(trainer->backend, &trainer->train);
+        trainer->backend->unload(trainer->backend, &trainer->test);
         trainer->backend->release(trainer->backend, trainer->memory);
         trainer->backend->close(trainer->backend);
     }
     free(trainer);
+}
+
+static size_t scratch_bytes(const struct backend *backend, enum purpose purpose,
+                            int n)
+{
+    return cuda_scratch_bytes(purpose, n, backend->element_bytes);
+}
+
+int64_t trainer_cuda_bytes(const struct settings *settings,
+                           const struct dataset_shape *shape)
+{
+    struct error error;
+    bool is_double = strcmp(settings->precision, "float64") == 0;
+    struct backend backend = {
+        .element_bytes = is_double ? sizeof(double) : sizeof(float),
+        .scratch_bytes = scratch_bytes,
+    };
+    struct layout layout = {.element_bytes = backend.element_bytes};
+    struct trainer *trainer = calloc(1, sizeof *trainer);
+    if (!trainer)
+        return -1;
+    trainer->settings = *settings;
+    trainer->backend = &backend;
+    trainer->train_rows = settings_train_rows(settings, shape);
+    bool is_built = build_network(trainer, shape->width, &error);
+    if (is_built)
+        place(trainer, &layout);
+    free(trainer);
+    size_t rows = cuda_rows_bytes(shape->train_rows, shape->width) +
+                  cuda_rows_bytes(shape->test_rows, shape->width);
+    return is_built ? (int64_t)(layout.bytes + rows + CUDA_OWN_BYTES) : -1;
 }
 
 /* --- running ------------------------------------------------------------- */
@@ -237,12 +269,6 @@ static bool is_stopped(void *user)
     return hooks->on_step && hooks->on_step(hooks->user, progress->step);
 }
 
-static bool stop(const struct trainer *trainer, struct error *error)
-{
-    return error_set(error, ERROR_STOPPED, "stopped at step %" PRId64,
-                     trainer->progress.step);
-}
-
 /* The epoch an update belongs to counts from 1: the first that jobs miss. */
 static int64_t epoch_of(const struct trainer *trainer)
 {
@@ -250,22 +276,47 @@ static int64_t epoch_of(const struct trainer *trainer)
            trainer->steps_per_epoch;
 }
 
-static bool diverge(const struct trainer *trainer, uint32_t faults, int layer,
+/* By what the highest layer with a fault has. */
+static bool diverge(const struct trainer *trainer, const struct faults *faults,
                     struct error *error)
 {
-    const char *what = faults & FAULT_GRADIENT ? "gradient"
-                       : faults & FAULT_MOMENT ? "moment"
-                                               : "parameter";
+    int layer = trainer->network.depth - 1;
+    while (layer > 0 && !faults->flags[layer])
+        layer--;
+    const char *what = faults->flags[layer] & FAULT_GRADIENT ? "gradient"
+                       : faults->flags[layer] & FAULT_MOMENT ? "moment"
+                                                             : "parameter";
     return error_set(error, ERROR_DIVERGED,
                      "diverged in epoch %" PRId64 " (step %" PRId64
                      "): layer %d has a %s that is not finite",
                      epoch_of(trainer), trainer->progress.step, layer, what);
 }
 
-static bool check_loss(const struct trainer *trainer, const char *rows,
-                       int64_t count, double loss, struct error *error)
+/* Waits for the updates so far.  What went wrong in one is often known only
+ * later, so the trainer goes back to it. */
+static bool check_updates(struct trainer *trainer, struct error *error)
 {
-    return count == 0 || isfinite(loss) ||
+    struct faults faults;
+    step_faults(&trainer->step, &faults);
+    if (!trainer->backend->check(trainer->backend, error))
+        return false;
+    if (!faults.step)
+        return true;
+    trainer->progress.step = (int64_t)faults.step;
+    return diverge(trainer, &faults, error);
+}
+
+static bool stop(struct trainer *trainer, struct error *error)
+{
+    return check_updates(trainer, error) &&
+           error_set(error, ERROR_STOPPED, "stopped at step %" PRId64,
+                     trainer->progress.step);
+}
+
+static bool check_loss(const struct trainer *trainer, const char *rows,
+                       const struct part *part, struct error *error)
+{
+    return part->rows == 0 || isfinite(part->score.loss) ||
            error_set(error, ERROR_DIVERGED,
                      "diverged in epoch %" PRId64 " (step %" PRId64
                      "): the loss over the %s rows is not finite",
@@ -284,17 +335,29 @@ static bool is_evaluation_due(const struct trainer *trainer)
                           past % settings->eval_every == 0);
 }
 
-static bool score_all(struct running *running, struct score *train,
-                      struct score *valid, struct score *test)
+enum { PART_TRAIN, PART_VALID, PART_TEST, PARTS };
+
+static bool score_all(struct running *running, struct part parts[PARTS],
+                      struct error *error)
 {
+    static const char *const names[PARTS] = {"training", "validation", "test"};
     struct trainer *trainer = running->trainer;
-    struct evaluator *evaluator = &trainer->evaluator;
-    return evaluator_score(evaluator, &trainer->train, 0, trainer->train_rows,
-                           is_stopped, running, train) &&
-           evaluator_score(evaluator, &trainer->train, trainer->valid_first,
-                           trainer->valid_rows, is_stopped, running, valid) &&
-           evaluator_score(evaluator, &trainer->test, 0, trainer->test_rows,
-                           is_stopped, running, test);
+    parts[PART_TRAIN] =
+        (struct part){.source = &trainer->train, .rows = trainer->train_rows};
+    parts[PART_VALID] = (struct part){.source = &trainer->train,
+                                      .first = trainer->valid_first,
+                                      .rows = trainer->valid_rows};
+    parts[PART_TEST] =
+        (struct part){.source = &trainer->test, .rows = trainer->test_rows};
+    if (!evaluator_score(&trainer->evaluator, parts, PARTS, is_stopped,
+                         running))
+        return stop(trainer, error);
+    if (!check_updates(trainer, error))
+        return false;
+    for (int i = 0; i < PARTS; i++)
+        if (!check_loss(trainer, names[i], &parts[i], error))
+            return false;
+    return true;
 }
 
 static void measure_layers(struct trainer *trainer, struct evaluation *row)
@@ -308,24 +371,18 @@ static void measure_layers(struct trainer *trainer, struct evaluation *row)
 static bool evaluate(struct running *running, struct error *error)
 {
     struct trainer *trainer = running->trainer;
-    struct score train, valid, test;
-    if (!score_all(running, &train, &valid, &test))
-        return stop(trainer, error);
-    if (!check_loss(trainer, "training", trainer->train_rows, train.loss,
-                    error) ||
-        !check_loss(trainer, "validation", trainer->valid_rows, valid.loss,
-                    error) ||
-        !check_loss(trainer, "test", trainer->test_rows, test.loss, error))
+    struct part parts[PARTS];
+    if (!score_all(running, parts, error))
         return false;
     struct evaluation row = {
         .step = trainer->progress.step,
         .epoch = trainer->progress.step / trainer->steps_per_epoch,
-        .train_accuracy = train.accuracy,
-        .train_loss = train.loss,
-        .valid_accuracy = valid.accuracy,
-        .valid_loss = valid.loss,
-        .test_accuracy = test.accuracy,
-        .test_loss = test.loss,
+        .train_accuracy = parts[PART_TRAIN].score.accuracy,
+        .train_loss = parts[PART_TRAIN].score.loss,
+        .valid_accuracy = parts[PART_VALID].score.accuracy,
+        .valid_loss = parts[PART_VALID].score.loss,
+        .test_accuracy = parts[PART_TEST].score.accuracy,
+        .test_loss = parts[PART_TEST].score.loss,
     };
     measure_layers(trainer, &row);
     row.seconds = now() - running->started_at;
@@ -341,8 +398,11 @@ static bool evaluate(struct running *running, struct error *error)
 static const int32_t *order_of(struct trainer *trainer, int64_t epoch)
 {
     if (trainer->order && trainer->order_epoch != epoch) {
-        order_shuffle(trainer->settings.seed, epoch, trainer->order,
+        order_shuffle(trainer->settings.seed, epoch, trainer->shuffled,
                       (int32_t)trainer->train_rows);
+        trainer->backend->copy_in(
+            trainer->backend, trainer->order, trainer->shuffled,
+            (size_t)trainer->train_rows * sizeof(int32_t));
         trainer->order_epoch = epoch;
     }
     return trainer->order;
@@ -356,10 +416,11 @@ static bool update(struct trainer *trainer, struct error *error)
     trainer->backend->gather(
         trainer->backend, &trainer->train, order_of(trainer, epoch),
         batch * network->batch_rows, network->input, network->labels);
-    int layer;
-    uint32_t faults = step_run(&trainer->step, &layer);
     trainer->progress.step++;
-    return !faults || diverge(trainer, faults, layer, error);
+    step_run(&trainer->step, (uint64_t)trainer->progress.step);
+    return trainer->backend->is_host
+               ? check_updates(trainer, error)
+               : trainer->backend->check(trainer->backend, error);
 }
 
 static bool run(struct running *running, int64_t to_epoch, struct error *error)
@@ -385,7 +446,8 @@ bool trainer_run(struct trainer *trainer, int64_t to_epoch,
 {
     struct running running = {trainer, hooks,
                               now() - trainer->progress.seconds};
-    bool is_done = run(&running, to_epoch, error);
+    bool is_done = run(&running, to_epoch, error) &&
+                   trainer->backend->check(trainer->backend, error);
     trainer->progress.seconds = now() - running.started_at;
     return is_done;
 }
@@ -402,10 +464,10 @@ int64_t trainer_steps_per_epoch(const struct trainer *trainer)
     return trainer->steps_per_epoch;
 }
 
-const struct tensor *trainer_tensors(struct trainer *trainer, int *count)
+const struct tensor *trainer_tensors(struct trainer *trainer, int *count,
+                                     struct error *error)
 {
-    struct error error;
-    if (!snapshot_read(&trainer->snapshot, &error))
+    if (!snapshot_read(&trainer->snapshot, error))
         return NULL;
     *count = trainer->snapshot.count;
     return trainer->snapshot.tensors;
@@ -419,5 +481,6 @@ void trainer_progress(const struct trainer *trainer, struct progress *progress)
 void trainer_restore(struct trainer *trainer, const struct progress *progress)
 {
     snapshot_write(&trainer->snapshot);
+    step_forget_faults(&trainer->step);
     trainer->progress = *progress;
 }

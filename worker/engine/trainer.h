@@ -4,7 +4,7 @@
  * to an epoch, and read or restore its state between two batches.  It knows
  * nothing of JSON, files, sockets or processes.
  *
- *     struct trainer *t = trainer_new(&settings, &data, &error);
+ *     struct trainer *t = trainer_new(&settings, &data, device, &error);
  *     trainer_run(t, 10, &hooks, &error);        rows arrive in hooks.on_row
  *     trainer_free(t);
  *
@@ -19,13 +19,9 @@
 #include "schema/diagnostic.h"
 #include "schema/error.h"
 #include "schema/settings.h"
+#include "worker/engine/row_set.h"
 
-/* Rows as bytes, borrowed for the life of the trainer. */
-struct row_set {
-    const uint8_t *pixels; /* rows x width */
-    const uint8_t *labels; /* rows */
-    int64_t rows;
-};
+struct device;
 
 /* The two halves of a data set.  The trainer itself applies train_rows,
  * valid_rows and test_rows. */
@@ -60,16 +56,27 @@ struct trainer_hooks {
 
 struct trainer;
 
-/* NULL on failure: out of memory, or settings that settings_check refuses. */
+/* The device is borrowed as the data is; settings.device is what somebody else
+ * has chosen it by.  NULL on failure: out of memory, settings that
+ * settings_check refuses, or a device that fails (ERROR_IO). */
 struct trainer *trainer_new(const struct settings *settings,
-                            const struct data *data, struct error *error);
+                            const struct data *data, struct device *device,
+                            struct error *error);
 void trainer_free(struct trainer *trainer);
+
+/* What a trainer takes of a GPU's memory, to the byte, known without one: the
+ * sum of what trainer_new asks for.  The driver's context and the libraries'
+ * code, a few hundred megabytes a process, come on top.  -1: settings that
+ * settings_check refuses, or no memory to find out. */
+int64_t trainer_cuda_bytes(const struct settings *settings,
+                           const struct dataset_shape *shape);
 
 /* Trains on to the end of epoch `to_epoch`, evaluating on the way (before
  * training, within epochs by eval_every, at each epoch's end).  False:
  * ERROR_STOPPED by on_step; ERROR_DIVERGED, with the epoch (counted from 1: the
  * first that is missing) and the layer (as its tensors are named) in the text,
- * at the update that trainer_step then gives; ERROR_MEMORY. */
+ * at the update that trainer_step then gives; ERROR_MEMORY; ERROR_IO when the
+ * device fails, after which the trainer is only good to be freed. */
 bool trainer_run(struct trainer *trainer, int64_t to_epoch,
                  const struct trainer_hooks *hooks, struct error *error);
 
@@ -95,8 +102,10 @@ struct progress {
 
 /* The trainer's tensors, `*count` of them, valid until the trainer runs again
  * or is freed.  For saving, read them; for restoring, write into `values`,
- * then call trainer_restore.  NULL: out of memory (device backends copy). */
-const struct tensor *trainer_tensors(struct trainer *trainer, int *count);
+ * then call trainer_restore.  NULL: out of memory, or the device has failed
+ * (what is not on the host is copied). */
+const struct tensor *trainer_tensors(struct trainer *trainer, int *count,
+                                     struct error *error);
 void trainer_progress(const struct trainer *trainer, struct progress *progress);
 void trainer_restore(struct trainer *trainer, const struct progress *progress);
 

@@ -1,0 +1,82 @@
+/* The memory that a job is said to take of a GPU is what it takes. */
+#include "worker_engine_fixture.h"
+
+#include <dlfcn.h>
+
+#include "worker/engine/trainer.h"
+
+enum { WIDTH = 20, TRAIN = 50, TEST = 30 };
+
+static uint8_t pixels[TRAIN * WIDTH], labels[TRAIN];
+
+/* Of the runtime that the plugin has opened: bytes that are free. */
+static size_t free_bytes(void)
+{
+    void *runtime = dlopen("libcudart.so.13", RTLD_NOW | RTLD_NOLOAD);
+    int (*get)(size_t *, size_t *);
+    size_t left = 0, all = 0;
+    assert_non_null(runtime);
+    *(void **)&get = dlsym(runtime, "cudaMemGetInfo");
+    assert_int_equal(get(&left, &all), 0);
+    dlclose(runtime);
+    return left;
+}
+
+static struct settings settings_of(int i)
+{
+    static const char *const rules[] = {"BP", "GAIT", "DFA"};
+    struct settings settings;
+    settings_init(&settings);
+    snprintf(settings.algorithm, SETTING_TEXT_BYTES, "%s", rules[i % 3]);
+    snprintf(settings.precision, SETTING_TEXT_BYTES, "%s",
+             i & 1 ? "float64" : "float32");
+    settings.nb_layers = 1 + i;
+    settings.batch_size = 7;
+    settings.orthogonal_reg = i & 2 ? 0.1 : 0.0;
+    settings.shuffle = settings.diagnostics = i & 4;
+    settings.valid_rows = i;
+    return settings;
+}
+
+static void a_job_takes_what_is_said(void **state)
+{
+    (void)state;
+    struct data data = {{pixels, labels, TRAIN}, {pixels, labels, TEST}, WIDTH};
+    struct dataset_shape shape = {
+        .train_rows = TRAIN, .test_rows = TEST, .width = WIDTH};
+    if (fixture_is_cpu())
+        skip();
+    for (int i = 0; i < 8; i++) {
+        struct settings settings = settings_of(i);
+        struct error error;
+        struct trainer *first =
+            trainer_new(&settings, &data, fixture_device(), &error);
+        assert_non_null(first);
+        size_t before = free_bytes();
+        struct trainer *trainer =
+            trainer_new(&settings, &data, fixture_device(), &error);
+        assert_non_null(trainer);
+        int64_t taken = (int64_t)(before - free_bytes());
+        assert_int_equal(taken, trainer_cuda_bytes(&settings, &shape));
+        trainer_free(trainer);
+        assert_int_equal(free_bytes(), before);
+        trainer_free(first);
+    }
+}
+
+static void what_cannot_be_trained_takes_nothing(void **state)
+{
+    (void)state;
+    struct settings settings = settings_of(0);
+    struct dataset_shape shape = {.train_rows = 10, .test_rows = 1, .width = 9};
+    assert_int_equal(trainer_cuda_bytes(&settings, &shape), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_job_takes_what_is_said),
+        cmocka_unit_test(what_cannot_be_trained_takes_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

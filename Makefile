@@ -2,7 +2,7 @@
 #
 #   make            the programs, in build/
 #   make demo       a sweep over learning rules on real data, in minutes
-#   make check      every test: make unit, make e2e
+#   make check      every test: make unit, make cuda-check, make e2e
 #   make deps       install what is missing, from Debian's packages
 #                   (FOR="build demo check lint" chooses what for)
 #   make lint       warnings, static analysis, include rules
@@ -44,11 +44,13 @@ LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 schema_FILES = error memory utf8 syntax json inbox message nearest faults \
 	widths setting settings axis spec key job paths diagnostic work
 daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd hello \
-	hub listener lock log loop_stat notice notify option peer process request \
-	pulse query query_counts query_explain query_groups query_history query_list \
-	query_results query_show query_sweeps query_verification reader repeat retries \
-	request_submit server slot store store_attempt store_diagnostic store_dispatch \
-	store_ending store_job store_retry store_submit store_target store_verify submission \
+	holding hub keeper listener lock log loop_stat notice notify option \
+	peer process pulse query query_counts query_deletion query_explain \
+	query_groups query_history query_list query_results query_show \
+	query_sweeps query_verification reader repeat request request_submit \
+	retries run_folder server slot store store_attempt store_checkpoint \
+	store_deletion store_diagnostic store_dispatch store_ending store_job \
+	store_retry store_submit store_target store_verify submission \
 	tables tail target wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	lock npz pace rows safetensors selftest session task \
@@ -58,7 +60,8 @@ worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	engine/rule_bp engine/rule_dfa engine/rule_fa engine/rule_gait \
 	engine/rule_gait_published engine/rule_itp engine/rule_tp \
 	engine/snapshot engine/step engine/stream engine/trainer
-client_FILES = board chart cmd_cancel cmd_explain cmd_history cmd_list cmd_plot \
+client_FILES = board chart cmd_cancel cmd_delete cmd_explain cmd_history \
+	cmd_keep cmd_list cmd_plot \
 	cmd_results cmd_show cmd_shutdown cmd_status cmd_submit cmd_verify cmd_wait \
 	cmd_watch connection curves deadline exits grid help listing options output \
 	plot style submission \
@@ -191,6 +194,7 @@ check:
 	@PYTHON='$(PYTHON)' tests/deps build check
 	$(AGAIN) all $(UNIT_TESTS:%=$(BUILD)/tests/%)
 	+@$(MAKE) --no-print-directory unit
+	+@$(MAKE) --no-print-directory cuda-check
 	+@$(MAKE) --no-print-directory e2e
 
 # A sanitizer's finding ends the program that it is found in.
@@ -209,6 +213,16 @@ e2e: all
 		$(PYTHON) -m pytest -p no:cacheprovider -q $(PYTEST) tests/e2e
 
 include tests/cuda/cuda.mk
+
+# Where there is nvcc: the plugin on libraries that stand in for NVIDIA's, and
+# what its kernels take of a GPU against the table that is checked in.
+cuda_TESTS = backend diagnostics exact failure golden inverse memory rule rule_naive trainer
+.PHONY: cuda-engine cuda-resources
+cuda-check: $(if $(PLUGIN),cuda-engine cuda-resources)
+cuda-engine: all cuda-libraries $(cuda_TESTS:%=$(BUILD)/tests/worker_engine_%)
+	@BUILD='$(BUILD)' tests/cuda/engine
+cuda-resources: $(PLUGIN)
+	@$(PYTHON) tests/cuda/resources $(BUILD)/cuda/backend_cuda_kernels.o.log $(NVCC)
 
 # The engine's benchmark is the engine and nothing else of the worker.
 bench_FILES = engine engine_peers engine_subject
@@ -243,7 +257,7 @@ precision: $(BUILD)/tests/precision
 	@$<
 
 SOURCES = $(sort $(foreach f,$(FOLDERS),$(wildcard $(f)/*.[ch] $(f)/*/*.[ch] $(f)/*/*.inc)) \
-	$(wildcard tests/*/*.[ch]))
+	$(wildcard worker/engine/*.cu worker/engine/*.cuh) $(wildcard tests/*/*.[ch]))
 HEADERS = $(filter %.h,$(filter-out tests/%,$(SOURCES)))
 
 # Every part stamps what it has passed, so that a second run looks only at
@@ -252,6 +266,7 @@ lint: $(HEADERS:%=$(BUILD)/lint/%.alone) \
 	$(patsubst %.c,$(BUILD)/lint/%.tidy,$(filter-out tests/%,$(filter %.c,$(SOURCES))))
 	@tests/deps --show lint
 	@$(PYTHON) tests/lint/rules
+	+@$(if $(PLUGIN),$(MAKE) --no-print-directory cuda-resources)
 	@clang-format --dry-run -Werror $(SOURCES)
 	@echo 'lint: clean'
 

@@ -21,6 +21,7 @@ static const struct column sweep_columns[] = {
     {"cancelled", NULL, COLUMN_NUMBER, true},
     {"submitted_at", "submitted", COLUMN_TIME, true},
     {"finished_at", "finished", COLUMN_TIME, true},
+    {"is_kept", "kept", COLUMN_TEXT, false},
 };
 
 /* Before the settings, and after them. */

@@ -24,6 +24,8 @@
     X(wait)                                                                    \
     X(explain)                                                                 \
     X(cancel)                                                                  \
+    X(delete)                                                                  \
+    X(keep)                                                                    \
     X(history)                                                                 \
     X(results) X(plot) X(verify) X(status) X(shutdown)
 

@@ -9,6 +9,7 @@
 #include "daemon/config.h"
 #include "daemon/datasets.h"
 #include "daemon/log.h"
+#include "daemon/run_folder.h"
 #include "schema/diagnostic.h"
 #include "schema/memory.h"
 #include "schema/message.h"
@@ -33,11 +34,21 @@ void attempt_free(struct attempt *attempt)
 static struct cJSON *run_folder(const struct dispatch *dispatch,
                                 const struct config *config)
 {
-    char *path = xprintf("%s/%lld-%.12s", config->run_dir,
-                         (long long)dispatch->run, dispatch->key);
+    char name[RUN_FOLDER_BYTES];
+    run_folder_print(name, dispatch->run, dispatch->key);
+    char *path = xprintf("%s/%s", config->run_dir, name);
     struct cJSON *text = cJSON_CreateString(path);
     free(path);
     return text;
+}
+
+static void add_checkpoints(struct cJSON *message,
+                            const struct dispatch *dispatch)
+{
+    struct cJSON *known = cJSON_AddObjectToObject(message, "checkpoints");
+    for (int i = 0; i < dispatch->checkpoint_count; i++)
+        cJSON_AddStringToObject(known, dispatch->checkpoints[i].file,
+                                dispatch->checkpoints[i].hash);
 }
 
 struct cJSON *attempt_start(const struct attempt *attempt,
@@ -54,6 +65,10 @@ struct cJSON *attempt_start(const struct attempt *attempt,
     cJSON_AddItemToObject(message, "run_dir", run_folder(dispatch, config));
     cJSON_AddItemToObject(message, "to_epoch",
                           json_integer(dispatch->nb_epochs));
+    cJSON_AddItemToObject(message, "step", json_integer(dispatch->step));
+    cJSON_AddItemToObject(message, "checkpoint_every",
+                          json_number(config->checkpoint_every));
+    add_checkpoints(message, dispatch);
     cJSON_AddItemToObject(message, "settings",
                           settings_write(&dispatch->settings));
     struct cJSON *data = cJSON_AddObjectToObject(message, "dataset");
@@ -162,15 +177,52 @@ static bool take_progress(const struct news *news, struct error *error)
 
 static bool take_saved(const struct news *news, struct error *error)
 {
-    int64_t step, bytes;
+    struct saved_checkpoint saved = {.attempt =
+                                         news->attempt->dispatch.attempt};
+    const struct cJSON *removed =
+        cJSON_GetObjectItemCaseSensitive(news->message, "removed");
     const char *file, *hash;
-    if (!json_get_integer(news->message, "step", &step, error) ||
+    if (!json_get_integer(news->message, "step", &saved.step, error) ||
         !json_get_text(news->message, "file", &file, error) ||
-        !json_get_integer(news->message, "bytes", &bytes, error) ||
+        !json_get_integer(news->message, "bytes", &saved.bytes, error) ||
         !json_get_text(news->message, "hash", &hash, error))
         return false;
-    store_checkpoint(news->store, news->attempt->dispatch.attempt, step, file,
-                     bytes, hash);
+    snprintf(saved.file, sizeof saved.file, "%s", file);
+    snprintf(saved.hash, sizeof saved.hash, "%s", hash);
+    store_checkpoint(news->store, saved.attempt, &saved, removed);
+    return true;
+}
+
+static void warn(const struct news *news, const char *text)
+{
+    log_write(news->log, LOG_warning, "job %lld: %s",
+              (long long)news->attempt->dispatch.job, text);
+}
+
+static bool take_unsaved(const struct news *news, struct error *error)
+{
+    const char *text;
+    if (!json_get_text(news->message, "message", &text, error))
+        return false;
+    struct error what;
+    error_set(&what, ERROR_NONE,
+              "no checkpoint, training goes on and the next is tried: %s",
+              text);
+    warn(news, what.text);
+    store_checkpoint_missed(news->store, news->attempt->dispatch.attempt,
+                            what.text);
+    return true;
+}
+
+static bool take_damaged(const struct news *news, struct error *error)
+{
+    const char *file, *text;
+    if (!json_get_text(news->message, "file", &file, error) ||
+        !json_get_text(news->message, "message", &text, error))
+        return false;
+    warn(news, text);
+    store_checkpoint_damaged(news->store, news->attempt->dispatch.attempt, file,
+                             text);
     return true;
 }
 
@@ -217,8 +269,7 @@ static bool take_warning(const struct news *news, struct error *error)
     const char *text;
     if (!json_get_text(news->message, "message", &text, error))
         return false;
-    log_write(news->log, LOG_warning, "job %lld: %s",
-              (long long)news->attempt->dispatch.job, text);
+    warn(news, text);
     return true;
 }
 
@@ -229,6 +280,7 @@ static const struct {
 } types[] = {
     {"started", false, take_started},  {"row", true, take_row},
     {"progress", true, take_progress}, {"saved", true, take_saved},
+    {"unsaved", true, take_unsaved},   {"damaged", false, take_damaged},
     {"done", true, take_done},         {"stopped", false, take_stopped},
     {"failed", false, take_failed},    {"warning", false, take_warning},
 };

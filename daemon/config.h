@@ -57,6 +57,10 @@ struct cJSON;
       "seconds without a batch or evaluation chunk, or ten times what one takes, after which a worker is killed") \
     X(retry_s,          REAL,  "1",      0,     300,   "",                                         \
       "seconds a job waits after its worker crashed or stalled; five times as long after the next time") \
+    X(checkpoint_every, REAL,  "60",     0,     1e6,   "",                                         \
+      "seconds between two checkpoints of a running job; 0: only when it stops")                   \
+    X(checkpoint_budget, COUNT, "",      0,     9e14,  "",                                         \
+      "bytes that run_dir may hold; default: a tenth of its disk's free space, at most 20 GiB")    \
     X(query_threads,    COUNT, "2",      1,     64,    "",                                         \
       "threads that answer questions")                                                             \
     X(query_deadline_s, REAL,  "10",     0.01,  3600,  "",                                         \

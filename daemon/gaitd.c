@@ -17,6 +17,7 @@
 #include "daemon/fleet.h"
 #include "daemon/folder.h"
 #include "daemon/hub.h"
+#include "daemon/keeper.h"
 #include "daemon/listener.h"
 #include "daemon/lock.h"
 #include "daemon/notify.h"
@@ -24,6 +25,7 @@
 #include "daemon/request.h"
 #include "daemon/retries.h"
 #include "daemon/server.h"
+#include "schema/json.h"
 #include "schema/memory.h"
 
 struct loop {
@@ -31,7 +33,7 @@ struct loop {
     uv_async_t store_wake, reader_wake;
     uv_signal_t terminate, interrupt;
     bool has_handles;
-    struct lock lock; /* of the state folder */
+    struct lock lock, run_lock; /* of the state folder, and of run_dir */
     struct listener listener;
 };
 
@@ -67,7 +69,15 @@ static void on_committed(void *user, int64_t attempt, int64_t step)
 
 static void on_closed(void *user, int64_t attempt)
 {
-    fleet_closed(((struct gaitd *)user)->fleet, attempt);
+    const struct gaitd *gaitd = user;
+    fleet_closed(gaitd->fleet, attempt);
+    keeper_freed(gaitd->keeper);
+}
+
+/* On the store's thread, once there are slots. */
+static void on_saved(void *user, int64_t bytes, bool is_hidden)
+{
+    keeper_saved(((struct gaitd *)user)->keeper, bytes, is_hidden);
 }
 
 static void on_stop(void *user, int64_t attempt)
@@ -226,6 +236,20 @@ static void prepare_process(const struct gaitd *gaitd)
         log_write(&gaitd->log, LOG_warning, "cannot raise the limit of files");
 }
 
+/* What it does not know there it removes. */
+static bool open_run_dir(struct gaitd *gaitd, struct error *error)
+{
+    const char *path = gaitd->config->run_dir;
+    char file[PATH_BYTES];
+    if (!folder_make(path, error) ||
+        !path_join(file, path, "gaitd.lock", error))
+        return false;
+    char *what = xprintf("run_dir \"%s\"", path);
+    bool is_ours = lock_take(&gaitd->loop->run_lock, file, what, error);
+    free(what);
+    return is_ours;
+}
+
 static bool open_folders(struct gaitd *gaitd, struct error *error)
 {
     const struct config *config = gaitd->config;
@@ -237,7 +261,7 @@ static bool open_folders(struct gaitd *gaitd, struct error *error)
     what = xprintf("state folder \"%s\"", config->state_dir);
     bool is_ours = lock_take(&gaitd->loop->lock, file, what, error);
     free(what);
-    return is_ours && folder_make(config->run_dir, error) &&
+    return is_ours && open_run_dir(gaitd, error) &&
            folder_make(config->cache_dir, error);
 }
 
@@ -260,6 +284,30 @@ static void open_handles(struct gaitd *gaitd)
     loop->has_handles = true;
 }
 
+static void on_deleted_rest(void *user, struct cJSON *result,
+                            const struct error *error, struct cJSON *data)
+{
+    const struct gaitd *gaitd = user;
+    if (error)
+        log_write(&gaitd->log, LOG_error, "a deletion is not finished: %s",
+                  error->text);
+    else if (json_integer_or(result, "deletions", 0))
+        keeper_look(gaitd->keeper);
+    cJSON_Delete(result);
+    cJSON_Delete(data);
+}
+
+static bool open_keeper(struct gaitd *gaitd, const char *database,
+                        struct error *error)
+{
+    gaitd->keeper =
+        keeper_open(database, gaitd->store, gaitd->config, &gaitd->log, error);
+    if (!gaitd->keeper)
+        return false;
+    store_delete_rest(gaitd->store, on_deleted_rest, gaitd);
+    return true;
+}
+
 static bool open_database(struct gaitd *gaitd, struct error *error)
 {
     const struct config *config = gaitd->config;
@@ -275,12 +323,13 @@ static bool open_database(struct gaitd *gaitd, struct error *error)
         .on_stuck = on_stuck,
         .on_fatal = on_fatal,
         .wake = wake_store,
+        .on_saved = on_saved,
     };
     char path[PATH_BYTES];
     if (!path_join(path, config->state_dir, "gaitd.sqlite", error))
         return false;
     gaitd->store = store_open(path, &hooks, error);
-    if (!gaitd->store)
+    if (!gaitd->store || !open_keeper(gaitd, path, error))
         return false;
     gaitd->reader =
         reader_open(path, (int)config->query_threads, config->query_deadline_s,
@@ -376,8 +425,10 @@ static void close_all(struct gaitd *gaitd)
         datasets_stop(gaitd->datasets);
     if (gaitd->reader)
         reader_close(gaitd->reader);
+    keeper_stop(gaitd->keeper);
     if (gaitd->store)
         store_close(gaitd->store);
+    keeper_free(gaitd->keeper);
     if (gaitd->server)
         server_stop(gaitd->server);
     listener_close(&loop->listener);
@@ -390,6 +441,7 @@ static void close_all(struct gaitd *gaitd)
     (void)result;
     datasets_free(gaitd->datasets);
     hub_free(gaitd->hub);
+    lock_release(&loop->run_lock);
     lock_release(&loop->lock);
 }
 
@@ -397,6 +449,7 @@ int gaitd_run(const struct config *config)
 {
     struct error error;
     struct loop loop = {.lock.descriptor = -1,
+                        .run_lock.descriptor = -1,
                         .listener.descriptor = -1,
                         .listener.lock.descriptor = -1};
     struct gaitd gaitd = {.config = config, .loop = &loop};

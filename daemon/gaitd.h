@@ -3,6 +3,7 @@
  *     clients ── server ── request ──┬── store  (writes; its own thread)
  *                            │       └── reader (questions; its threads)
  *                  hub, datasets
+ *         keeper (run_dir; its own thread)
  *                            fleet ── process ── gait-worker, one per slot
  *
  * Everything here runs on the loop's thread, which waits for no disk, no
@@ -24,6 +25,7 @@ struct gaitd {
     struct hello hello; /* of the worker program */
     struct store *store;
     struct reader *reader;
+    struct keeper *keeper;
     struct datasets *datasets;
     struct fleet *fleet;
     struct retries *retries;

@@ -118,6 +118,9 @@ bool store_run_wake(struct store *store, int64_t run, struct error *error);
  * job of the run is, or an attempt is under way. */
 bool store_run_release(struct store *store, int64_t run, struct error *error);
 
+/* Has a run that is about to go on know no more rows than there are. */
+bool store_run_mend(struct store *store, int64_t run, struct error *error);
+
 /* A line of the table `event`; ids of 0 and NULL text are left out. */
 bool store_event_add(struct store *store, const char *kind, int64_t sweep,
                      int64_t job, const char *text, struct error *error);
@@ -139,6 +142,22 @@ enum {
  * last. */
 bool store_job_wait(struct store *store, const struct stored_job *job,
                     const char *what, struct error *error);
+/* The newest checkpoints of a dispatch's run, into it. */
+bool store_checkpoints_load(struct store *store, struct dispatch *dispatch,
+                            struct error *error);
+
+/* The highest id there is, or was. */
+#define STORE_LAST_SWEEP                                                       \
+    "SELECT max(ifnull((SELECT max(id) FROM sweep), 0), "                      \
+    "ifnull((SELECT max(last_sweep) FROM deletion), 0))"
+#define STORE_LAST_JOB                                                         \
+    "SELECT max(ifnull((SELECT max(id) FROM job), 0), "                        \
+    "ifnull((SELECT max(last_job) FROM deletion), 0))"
+
+/* ERROR_CONFLICT when the sweep that this request has made, or that this
+ * request has deleted, is gone: what is done once is not done again. */
+bool store_deletion_check(struct store *store, const char *request_id,
+                          struct error *error);
 
 /* Attempts that nobody ended: gaitd was killed. */
 bool store_recover(struct store *store, struct error *error);

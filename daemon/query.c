@@ -17,10 +17,11 @@ static const struct {
     const char *method;
     query_function *run;
 } queries[] = {
-    {"list", query_list},       {"sweeps", query_sweeps},
-    {"show", query_show},       {"history", query_history},
-    {"results", query_results}, {"counts", query_counts},
-    {"explain", query_explain}, {"verification", query_verification},
+    {"list", query_list},         {"sweeps", query_sweeps},
+    {"show", query_show},         {"history", query_history},
+    {"results", query_results},   {"counts", query_counts},
+    {"explain", query_explain},   {"verification", query_verification},
+    {"deletion", query_deletion},
 };
 
 query_function *query_find(const char *method)
@@ -196,6 +197,12 @@ void row_real(struct cJSON *row, const char *name, struct statement *s,
               int column)
 {
     cJSON_AddItemToObjectCS(row, name, json_number(column_real(s, column)));
+}
+
+void row_boolean(struct cJSON *row, const char *name, struct statement *s,
+                 int column)
+{
+    cJSON_AddBoolToObject(row, name, column_integer(s, column) != 0);
 }
 
 void row_text(struct cJSON *row, const char *name, struct statement *s,

@@ -24,7 +24,8 @@ typedef struct cJSON *query_function(const struct question *question,
 query_function *query_find(const char *method); /* NULL: no such question */
 
 query_function query_list, query_sweeps, query_show, query_history,
-    query_results, query_counts, query_explain, query_verification;
+    query_results, query_counts, query_explain, query_verification,
+    query_deletion;
 
 /* The page that is asked for, as it fills.  It is full at `limit` rows, or
  * before they no longer fit one message. */
@@ -66,6 +67,8 @@ void row_real(struct cJSON *row, const char *name, struct statement *s,
               int column);
 void row_text(struct cJSON *row, const char *name, struct statement *s,
               int column);
+void row_boolean(struct cJSON *row, const char *name, struct statement *s,
+                 int column);
 
 /* Several of them: the names are those of the columns from `first` on. */
 struct field {

@@ -11,7 +11,8 @@ static bool count_jobs(const struct question *question, struct cJSON *answer,
     struct statement *s =
         db_sql(question->db, "SELECT state, count(*) FROM job WHERE "
                              "sweep_id NOT IN (SELECT id FROM sweep "
-                             "WHERE is_hidden) GROUP BY state");
+                             "WHERE is_hidden OR NOT is_complete) "
+                             "GROUP BY state");
     while (statement_next(s))
         counts[job_state_find(column_text(s, 0))] = column_integer(s, 1);
     for (int i = 0; i < JOB_STATE_COUNT; i++)
@@ -24,7 +25,8 @@ static bool count_sweeps(const struct question *question, struct cJSON *answer,
                          struct error *error)
 {
     struct statement *s =
-        db_sql(question->db, "SELECT count(*) FROM sweep WHERE is_hidden = 0");
+        db_sql(question->db, "SELECT count(*) FROM sweep WHERE is_hidden = 0 "
+                             "AND is_complete");
     while (statement_next(s))
         row_integer(answer, "sweeps", s, 0);
     return statement_finish(s, error);

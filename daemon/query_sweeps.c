@@ -4,10 +4,8 @@
 #include "schema/json.h"
 
 static const struct field fields[] = {
-    {"id", row_integer},
-    {"name", row_text},
-    {"owner", row_text},
-    {"job_count", row_integer},
+    {"id", row_integer},        {"name", row_text},       {"owner", row_text},
+    {"job_count", row_integer}, {"is_kept", row_boolean},
 };
 enum { FIELD_COUNT = sizeof fields / sizeof *fields };
 
@@ -54,8 +52,9 @@ bool query_sweep_write(const struct question *question, int64_t id,
     bool is_final = false;
     *sweep = cJSON_CreateObject();
     struct statement *s =
-        db_sql(question->db, "SELECT id, name, owner, job_count, submitted_at "
-                             "FROM sweep WHERE id = ?");
+        db_sql(question->db,
+               "SELECT id, name, owner, job_count, is_kept, submitted_at "
+               "FROM sweep WHERE id = ?");
     bind_integer(s, id);
     double submitted_at = 0;
     while (statement_next(s)) {
@@ -75,7 +74,7 @@ static bool next_sweep(const struct question *question, int64_t before,
 {
     struct statement *s =
         db_sql(question->db, "SELECT max(id) FROM sweep WHERE id < ? "
-                             "AND is_hidden = 0");
+                             "AND is_hidden = 0 AND is_complete");
     bind_integer(s, before);
     while (statement_next(s))
         *sweep = column_integer_or(s, 0, 0);

@@ -10,6 +10,7 @@
 
 #include "daemon/fleet.h"
 #include "daemon/hub.h"
+#include "daemon/keeper.h"
 #include "daemon/reader.h"
 #include "daemon/server.h"
 #include "schema/memory.h"
@@ -49,6 +50,8 @@ struct method {
 static void ask(struct request *request);
 static void explain(struct request *request);
 static void verify(struct request *request);
+static void keep(struct request *request);
+static void delete (struct request *request);
 static void cancel(struct request *request);
 static void watch(struct request *request);
 static void show_status(struct request *request);
@@ -81,6 +84,12 @@ static const struct method methods[] = {
     {"history", ask, {TARGET, {"layers", PARAM_BOOLEAN, true}, PAGE}},
     {"results", ask, {TARGET, {"by", PARAM_LIST, true}, PAGE}},
     {"cancel", cancel, {TARGET}},
+    {"keep", keep, {TARGET, {"undo", PARAM_BOOLEAN, true}}},
+    {"delete",
+     delete,
+     {TARGET,
+      {"request_id", PARAM_TEXT, false},
+      {"dry_run", PARAM_BOOLEAN, true}}},
     {"explain", explain, {TARGET}},
     {"verify", verify, {TARGET, {"request_id", PARAM_TEXT, false}}},
     {"verification", ask, {TARGET, PAGE}},
@@ -125,11 +134,17 @@ bool request_check_id(struct request *request)
 }
 
 /* Takes `params`. */
-static void ask_with(struct request *request, struct cJSON *params)
+static void ask_for(struct request *request, const char *question,
+                    struct cJSON *params)
 {
     cJSON_DeleteItemFromObjectCaseSensitive(params, "protocol");
-    reader_ask(request->gaitd->reader, request->method->name, params,
+    reader_ask(request->gaitd->reader, question, params,
                connection_caller(request->connection), request_reply, request);
+}
+
+static void ask_with(struct request *request, struct cJSON *params)
+{
+    ask_for(request, request->method->name, params);
 }
 
 static void ask(struct request *request)
@@ -169,6 +184,42 @@ static void verify(struct request *request)
         store_verify(request->gaitd->store, target_of(request),
                      json_text_or(request->params, "request_id", ""),
                      connection_caller(request->connection), request_reply,
+                     request);
+}
+
+static bool is_set(const struct request *request, const char *name)
+{
+    return cJSON_IsTrue(
+        cJSON_GetObjectItemCaseSensitive(request->params, name));
+}
+
+static void keep(struct request *request)
+{
+    store_keep(request->gaitd->store, target_of(request),
+               is_set(request, "undo"), connection_caller(request->connection),
+               request_reply, request);
+}
+
+/* The files of what is gone go next. */
+static void on_deleted(void *user, struct cJSON *result,
+                       const struct error *error, struct cJSON *data)
+{
+    const struct request *request = user;
+    if (result)
+        keeper_look(request->gaitd->keeper);
+    request_reply(user, result, error, data);
+}
+
+static void delete (struct request *request)
+{
+    if (!request_check_id(request))
+        return;
+    if (is_set(request, "dry_run"))
+        ask_for(request, "deletion", cJSON_Duplicate(request->params, true));
+    else
+        store_delete(request->gaitd->store, target_of(request),
+                     json_text_or(request->params, "request_id", ""),
+                     connection_caller(request->connection), on_deleted,
                      request);
 }
 

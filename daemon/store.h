@@ -29,6 +29,13 @@ struct diagnostic;
 struct spec;
 
 enum { SLOTS_MAX = 1024 };
+enum { CHECKPOINTS_TOLD = 4 }; /* of a run, the newest */
+
+/* A checkpoint of a run, as its worker reported it. */
+struct saved_checkpoint {
+    int64_t step, attempt, bytes;
+    char file[64], hash[33];
+};
 
 /* A job for a slot: everything its `start` message needs. */
 struct dispatch {
@@ -41,6 +48,8 @@ struct dispatch {
     int64_t nb_epochs; /* to train to */
     int64_t steps_per_epoch;
     int64_t step; /* of the run's last committed row, -1 for none */
+    int checkpoint_count;
+    struct saved_checkpoint checkpoints[CHECKPOINTS_TOLD];
     struct settings settings;
 };
 
@@ -80,6 +89,10 @@ struct store_hooks {
     void (*on_fatal)(void *user, const struct error *error);
     /* On the store's thread: have store_deliver called soon. */
     void (*wake)(void *user);
+    /* On the store's thread: run_dir has grown by a checkpoint, of a
+     * verification (`is_hidden`) or not; bytes -1: one found no room.  May be
+     * NULL. */
+    void (*on_saved)(void *user, int64_t bytes, bool is_hidden);
 };
 
 struct store;
@@ -129,6 +142,16 @@ void store_submit(struct store *store, struct submission *submission,
                   store_reply *reply, void *user);
 void store_cancel(struct store *store, const char *target,
                   const struct caller *caller, store_reply *reply, void *user);
+/* Exempts a sweep's checkpoints from pruning, or (`undo`) no longer. */
+void store_keep(struct store *store, const char *target, bool undo,
+                const struct caller *caller, store_reply *reply, void *user);
+/* Removes a sweep and what no other one uses. */
+void store_delete(struct store *store, const char *target,
+                  const char *request_id, const struct caller *caller,
+                  store_reply *reply, void *user);
+/* Goes on with deletions that a crash has cut short; `result` is
+ * {"deletions": n}. */
+void store_delete_rest(struct store *store, store_reply *reply, void *user);
 /* Trains what the target's jobs have once more, hidden, and compares. */
 void store_verify(struct store *store, const char *target,
                   const char *request_id, const struct caller *caller,
@@ -168,8 +191,21 @@ struct history_row {
 void store_attempt_started(struct store *store, int64_t attempt, pid_t pid);
 void store_row(struct store *store, int64_t attempt,
                const struct history_row *row);
-void store_checkpoint(struct store *store, int64_t attempt, int64_t step,
-                      const char *file, int64_t bytes, const char *hash);
+
+/* A checkpoint is there, and those named in the array `removed` (copied) have
+ * gone; one was damaged and set aside; one could not be written. */
+void store_checkpoint(struct store *store, int64_t attempt,
+                      const struct saved_checkpoint *saved,
+                      const struct cJSON *removed);
+void store_checkpoint_damaged(struct store *store, int64_t attempt,
+                              const char *file, const char *text);
+void store_checkpoint_missed(struct store *store, int64_t attempt,
+                             const char *text);
+/* From any thread: files that were found, and rows whose file has gone. */
+void store_checkpoint_adopt(struct store *store, int64_t run,
+                            const struct saved_checkpoint *found);
+void store_checkpoint_forget(struct store *store, int64_t run,
+                             const char *file);
 
 /* What the worker said on stderr in it; before or after its end. */
 void store_attempt_stderr(struct store *store, int64_t attempt,

@@ -1,4 +1,4 @@
-/* What workers report: rows, checkpoints, endings.
+/* What workers report: that they begin, and rows.
  *
  * A row is checked against the run before it is stored, so that a bad one is
  * refused alone: the first is step 0, steps increase, no epoch's end is left
@@ -241,69 +241,5 @@ void store_row(struct store *store, int64_t attempt,
     o->row.layers = o->layers;
     if (layers_bytes > 0)
         memcpy(o->layers, row->layers, layers_bytes);
-    store_push(store, &o->operation);
-}
-
-/* Checkpoints. */
-
-struct checkpoint_operation {
-    struct operation operation;
-    int64_t attempt, step, bytes;
-    char file[128], hash[40];
-};
-
-static bool insert_checkpoint(struct store *store, int64_t run,
-                              const struct checkpoint_operation *o,
-                              struct error *error)
-{
-    struct statement *s = db_sql(
-        store->db, "INSERT OR REPLACE INTO checkpoint (run_id, step, attempt, "
-                   "file, bytes, hash) VALUES (?, ?, ?, ?, ?, ?)");
-    bind_integer(s, run);
-    bind_integer(s, o->step);
-    bind_integer(s, o->attempt);
-    bind_text(s, o->file);
-    bind_integer(s, o->bytes);
-    bind_text(s, o->hash);
-    return statement_run(s, error);
-}
-
-/* Crashes count in a row without progress, which a later checkpoint is. */
-static bool forgive_crashes(struct store *store, const struct open_attempt *a,
-                            int64_t step, struct error *error)
-{
-    struct statement *s =
-        db_sql(store->db, "UPDATE job SET crashes = 0 WHERE id = ? AND "
-                          "crashes > 0 AND NOT EXISTS (SELECT 1 FROM "
-                          "checkpoint WHERE run_id = ? AND step >= ?)");
-    bind_integer(s, a->job);
-    bind_integer(s, a->run);
-    bind_integer(s, step);
-    return statement_run(s, error);
-}
-
-static bool run_checkpoint(struct store *store, struct operation *operation,
-                           struct error *error)
-{
-    const struct checkpoint_operation *o =
-        (struct checkpoint_operation *)operation;
-    struct open_attempt attempt;
-    bool is_open;
-    if (!load_attempt(store, o->attempt, &attempt, &is_open, error))
-        return false;
-    return !is_open || (forgive_crashes(store, &attempt, o->step, error) &&
-                        insert_checkpoint(store, attempt.run, o, error));
-}
-
-void store_checkpoint(struct store *store, int64_t attempt, int64_t step,
-                      const char *file, int64_t bytes, const char *hash)
-{
-    struct checkpoint_operation *o = operation_new(sizeof *o, run_checkpoint);
-    o->operation.is_kept = true;
-    o->attempt = attempt;
-    o->step = step;
-    o->bytes = bytes;
-    snprintf(o->file, sizeof o->file, "%s", file);
-    snprintf(o->hash, sizeof o->hash, "%s", hash);
     store_push(store, &o->operation);
 }

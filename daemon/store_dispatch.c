@@ -308,7 +308,8 @@ static bool tell(struct store *store, const struct slot *slot,
                     sizeof dispatch.dataset_digest);
         columns_read(s, 2, &dispatch.settings);
     }
-    if (!statement_finish(s, error))
+    if (!statement_finish(s, error) ||
+        !store_checkpoints_load(store, &dispatch, error))
         return false;
     notice_dispatch(&store->said, &dispatch);
     return true;
@@ -324,7 +325,8 @@ static bool start(struct store *store, const struct head *head,
         return false;
     if (!is_bound)
         return true; /* look again */
-    if (!add_attempt(store, head, slot, &attempt, error) ||
+    if (!store_run_mend(store, head->run, error) ||
+        !add_attempt(store, head, slot, &attempt, error) ||
         !store_job_load(store, head->job, &job, error) ||
         !store_job_move(store, &job, JOB_ON_dispatch, NULL, error))
         return false;

@@ -264,6 +264,18 @@ bool store_run_release(struct store *store, int64_t run, struct error *error)
     return statement_run(s, error);
 }
 
+bool store_run_mend(struct store *store, int64_t run, struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db,
+               "UPDATE run SET (step, state_hash, epochs_done) = (SELECT step, "
+               "state_hash, epoch FROM history WHERE run_id = run.id "
+               "ORDER BY step DESC LIMIT 1) WHERE id = ? AND step IS NOT "
+               "(SELECT max(step) FROM history WHERE run_id = run.id)");
+    bind_integer(s, run);
+    return statement_run(s, error);
+}
+
 bool store_run_wake(struct store *store, int64_t id, struct error *error)
 {
     struct stored_run run = {.id = id};

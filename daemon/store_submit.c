@@ -194,6 +194,8 @@ static bool find_request(struct store *store, struct submit_operation *o,
                          bool *is_settled, struct error *error)
 {
     struct sweep_row sweep = {0};
+    if (!store_deletion_check(store, o->submission->request_id, error))
+        return false;
     struct statement *s = db_sql(store->db, SWEEP "s.request_id = ?");
     if (!read_sweep(s, o->submission->request_id, &sweep, is_settled, error))
         return false;
@@ -360,10 +362,8 @@ static bool make_sweep(struct store *store, const struct submission *s,
                        struct error *error)
 {
     const char *name = s->spec->name;
-    if (!next_id(store, "SELECT ifnull(max(id), 0) FROM sweep", &sweep->id,
-                 error) ||
-        !next_id(store, "SELECT ifnull(max(id), 0) FROM job", &sweep->first_job,
-                 error) ||
+    if (!next_id(store, STORE_LAST_SWEEP, &sweep->id, error) ||
+        !next_id(store, STORE_LAST_JOB, &sweep->first_job, error) ||
         !next_id(store, "SELECT ifnull(max(id), 0) FROM run", &tally->first_run,
                  error))
         return false;

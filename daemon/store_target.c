@@ -1,4 +1,4 @@
-/* What is asked of jobs by target: cancelling, and watching. */
+/* What is asked of jobs by target: cancelling, keeping, and watching. */
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,6 +139,56 @@ void store_cancel(struct store *store, const char *target,
                   const struct caller *caller, store_reply *reply, void *user)
 {
     push(store, run_cancel, target, caller, reply, user);
+}
+
+/* Keeping. */
+
+static bool set_kept(struct store *store, const struct target *target,
+                     bool is_kept, struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db, "UPDATE sweep SET is_kept = ? WHERE id = ?");
+    bind_integer(s, is_kept);
+    bind_integer(s, target->sweep);
+    return statement_run(s, error);
+}
+
+static bool keep(struct store *store, struct operation *operation, bool is_kept,
+                 struct error *error)
+{
+    struct target_operation *o = (struct target_operation *)operation;
+    struct target target;
+    if (!target_find(store->db, o->target, &o->caller, &target, error))
+        return false;
+    if (!target.sweep)
+        return error_set(error, ERROR_PARAMS,
+                         "\"target\" is \"%s\", expected a sweep", o->target);
+    if (!target_check_owner(store->db, &target, &o->caller, error) ||
+        !set_kept(store, &target, is_kept, error))
+        return false;
+    operation->result = cJSON_CreateObject();
+    add(operation->result, "sweep_id", target.sweep);
+    cJSON_AddStringToObject(operation->result, "name", target.name);
+    cJSON_AddBoolToObject(operation->result, "is_kept", is_kept);
+    return true;
+}
+
+static bool run_keep(struct store *store, struct operation *operation,
+                     struct error *error)
+{
+    return keep(store, operation, true, error);
+}
+
+static bool run_unkeep(struct store *store, struct operation *operation,
+                       struct error *error)
+{
+    return keep(store, operation, false, error);
+}
+
+void store_keep(struct store *store, const char *target, bool undo,
+                const struct caller *caller, store_reply *reply, void *user)
+{
+    push(store, undo ? run_unkeep : run_keep, target, caller, reply, user);
 }
 
 /* Watching. */

@@ -231,10 +231,8 @@ static bool store_all(struct store *store, struct verify_operation *o,
                       struct verification *v, struct error *error)
 {
     char name[32];
-    if (!read_id(store, "SELECT ifnull(max(id), 0) FROM sweep", &v->sweep,
-                 error) ||
-        !read_id(store, "SELECT ifnull(max(id), 0) FROM job", &v->first_job,
-                 error))
+    if (!read_id(store, STORE_LAST_SWEEP, &v->sweep, error) ||
+        !read_id(store, STORE_LAST_JOB, &v->first_job, error))
         return false;
     snprintf(name, sizeof name, "verify-%lld", (long long)v->sweep);
     if (!insert_sweep(store, o, v, name, error))
@@ -251,6 +249,8 @@ static bool store_all(struct store *store, struct verify_operation *o,
 static bool find_request(struct store *store, struct verify_operation *o,
                          bool *is_there, struct error *error)
 {
+    if (!store_deletion_check(store, o->request_id, error))
+        return false;
     struct statement *s = db_sql(
         store->db, "SELECT s.id, s.name, s.job_count, (SELECT min(id) FROM job "
                    "WHERE sweep_id = s.id), s.owner_uid = ? AND s.is_hidden "

@@ -82,6 +82,7 @@ static bool find_last(struct db *db, const struct caller *caller,
 {
     struct statement *s =
         db_sql(db, SWEEP "WHERE s.owner_uid = ? AND s.is_hidden = 0 "
+                         "AND s.is_complete "
                          "ORDER BY s.id DESC LIMIT 1");
     bool found = false;
     bind_integer(s, caller->uid);
@@ -99,7 +100,7 @@ static bool find_by_id(struct db *db, const char *text, struct target *target,
         strncmp(text, "sweep-", 6) ? NULL : read_id(text + 6, &id);
     if (!end || *end)
         return true;
-    struct statement *s = db_sql(db, SWEEP "WHERE s.id = ?");
+    struct statement *s = db_sql(db, SWEEP "WHERE s.id = ? AND s.is_complete");
     bind_integer(s, id);
     return read_sweep(s, target, found, error);
 }
@@ -107,7 +108,8 @@ static bool find_by_id(struct db *db, const char *text, struct target *target,
 static bool find_by_name(struct db *db, const char *text, struct target *target,
                          bool *found, struct error *error)
 {
-    struct statement *s = db_sql(db, SWEEP "WHERE s.name = ?");
+    struct statement *s =
+        db_sql(db, SWEEP "WHERE s.name = ? AND s.is_complete");
     bind_text(s, text);
     return read_sweep(s, target, found, error);
 }
@@ -115,7 +117,8 @@ static bool find_by_name(struct db *db, const char *text, struct target *target,
 /* Names what is most like it. */
 static bool refuse(struct db *db, const char *text, struct error *error)
 {
-    struct statement *s = db_sql(db, "SELECT name FROM sweep ORDER BY id DESC");
+    struct statement *s =
+        db_sql(db, "SELECT name FROM sweep WHERE is_complete ORDER BY id DESC");
     char best[SPEC_NAME_BYTES] = "";
     struct nearest nearest;
     nearest_init(&nearest, text);

@@ -46,6 +46,8 @@ struct attempt {
     /* What a checkpoint would hold; `saved` is what the newest one does. */
     struct checkpoint state;
     struct progress saved;
+    double saved_at; /* or began, or last tried in vain */
+    bool is_full;    /* the last one could not be written */
 
     /* For progress messages. */
     double started_at, reported_at;
@@ -60,8 +62,7 @@ static double now(void)
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/* --- telling ---------------------------------------------------------------
- */
+/* --- telling -------------------------------------------------------------- */
 
 static cJSON *message(struct attempt *attempt, const char *type)
 {
@@ -90,9 +91,26 @@ static void warn(void *user, const char *text)
     channel_send(attempt->channel, object);
 }
 
+static void tell_damaged(void *user, const char *file, const char *text)
+{
+    struct attempt *attempt = user;
+    cJSON *object = message(attempt, "damaged");
+    cJSON_AddStringToObject(object, "file", file);
+    cJSON_AddStringToObject(object, "message", text);
+    channel_send(attempt->channel, object);
+}
+
+/* Who hears of the end finds the folder free. */
+static void leave(struct attempt *attempt)
+{
+    lock_free(attempt->lock);
+    attempt->lock = NULL;
+}
+
 static void fail(struct attempt *attempt, enum kind kind,
                  const struct error *error)
 {
+    leave(attempt);
     if (error->code == ERROR_MEMORY)
         kind = KIND_MEMORY;
     cJSON *object = message(attempt, "failed");
@@ -131,8 +149,7 @@ static void report(struct attempt *attempt, int64_t step)
     channel_send(attempt->channel, object);
 }
 
-/* --- living ----------------------------------------------------------------
- */
+/* --- living --------------------------------------------------------------- */
 
 /* Batches, chunks, rows: something got done. */
 static void beat(struct attempt *attempt, enum pace_kind kind)
@@ -154,8 +171,14 @@ static void go(struct attempt *attempt)
     channel_beat(attempt->channel, pace_expected(&attempt->pace));
 }
 
-/* --- hearing ---------------------------------------------------------------
- */
+/* --- hearing -------------------------------------------------------------- */
+
+static void commit(struct checkpoint *state, int64_t step)
+{
+    rows_commit(&state->rows, step);
+    if (step > state->committed_step)
+        state->committed_step = step;
+}
 
 static void hear(struct attempt *attempt, const cJSON *heard)
 {
@@ -167,7 +190,7 @@ static void hear(struct attempt *attempt, const cJSON *heard)
     else if (strcmp(type, "stop") == 0 && is_ours)
         attempt->is_stopping = true;
     else if (strcmp(type, "committed") == 0 && is_ours)
-        rows_commit(&attempt->state.rows, json_integer_or(heard, "step", -1));
+        commit(&attempt->state, json_integer_or(heard, "step", -1));
 }
 
 static void hear_all(struct attempt *attempt)
@@ -185,8 +208,7 @@ static bool is_over(const struct attempt *attempt)
            channel_end(attempt->channel) != CHANNEL_OPEN;
 }
 
-/* --- training --------------------------------------------------------------
- */
+/* --- training ------------------------------------------------------------- */
 
 static void on_row(void *user, const struct evaluation *row)
 {
@@ -197,52 +219,100 @@ static void on_row(void *user, const struct evaluation *row)
     send_row(attempt, row);
 }
 
-static bool on_step(void *user, int64_t step)
-{
-    struct attempt *attempt = user;
-    beat(attempt, step == attempt->step ? PACE_CHUNK : PACE_BATCH);
-    attempt->step = step;
-    hear_all(attempt);
-    report(attempt, step);
-    return is_over(attempt);
-}
-
-/* Whether the newest checkpoint holds less than there is. */
+/* Whether the newest checkpoint holds less than there is.  One of this attempt
+ * is not written again for a row at the same step, under a name whose hash
+ * gaitd knows: the next attempt measures that row again. */
 static bool is_unsaved(const struct attempt *attempt)
 {
     const struct progress *at = &attempt->state.progress;
+    bool is_ours = attempt->state.attempt == attempt->task.attempt;
     return at->step > 0 &&
            (at->step != attempt->saved.step ||
-            at->evaluated_step != attempt->saved.evaluated_step);
+            (!is_ours && at->evaluated_step != attempt->saved.evaluated_step));
 }
 
-static void save(struct attempt *attempt)
+static void tell_saved(struct attempt *attempt, cJSON *removed)
 {
-    struct checkpoint *state = &attempt->state;
-    struct error error;
-    int count;
-    trainer_progress(attempt->trainer, &state->progress);
-    if (!is_unsaved(attempt))
-        return;
-    state->attempt = attempt->task.attempt;
-    const struct tensor *tensors =
-        trainer_tensors(attempt->trainer, &count, &error);
-    if (!tensors || !checkpoint_save(state, attempt->task.run_dir, tensors,
-                                     count, &error)) {
-        error_prefix(&error, "no checkpoint");
-        warn(attempt, error.text);
-        return;
-    }
-    attempt->saved = state->progress;
+    const struct checkpoint *state = &attempt->state;
     cJSON *object = message_at(attempt, "saved", state->progress.step);
     cJSON_AddStringToObject(object, "file", state->file);
     cJSON_AddItemToObject(object, "bytes", json_integer(state->bytes));
     cJSON_AddStringToObject(object, "hash", state->hash);
+    cJSON_AddItemToObject(object, "removed", removed);
     channel_send(attempt->channel, object);
+}
+
+/* Said once, until one is written. */
+static void tell_unsaved(struct attempt *attempt, struct error *error)
+{
+    if (attempt->is_full)
+        return;
+    cJSON *object =
+        message_at(attempt, "unsaved", attempt->state.progress.step);
+    cJSON_AddStringToObject(object, "message", error->text);
+    channel_send(attempt->channel, object);
+}
+
+/* Written from where the trainer has it: nothing is copied. */
+static bool write_state(struct attempt *attempt, cJSON *removed,
+                        struct error *error)
+{
+    int count;
+    const struct tensor *tensors =
+        trainer_tensors(attempt->trainer, &count, error);
+    if (!tensors)
+        return false;
+    /* Until it is there, what is there is another attempt's. */
+    struct checkpoint *state = &attempt->state;
+    int64_t before = state->attempt;
+    state->attempt = attempt->task.attempt;
+    bool is_saved = checkpoint_save(state, attempt->task.run_dir, tensors,
+                                    count, removed, error);
+    if (!is_saved)
+        state->attempt = before;
+    return is_saved;
+}
+
+static void save(struct attempt *attempt)
+{
+    struct error error;
+    trainer_progress(attempt->trainer, &attempt->state.progress);
+    if (!is_unsaved(attempt))
+        return;
+    cJSON *removed = cJSON_CreateArray();
+    if (write_state(attempt, removed, &error)) {
+        attempt->saved = attempt->state.progress;
+        attempt->is_full = false;
+        tell_saved(attempt, removed);
+    } else {
+        tell_unsaved(attempt, &error);
+        attempt->is_full = true;
+        cJSON_Delete(removed);
+    }
+    attempt->saved_at = now();
+}
+
+static bool on_step(void *user, int64_t step)
+{
+    struct attempt *attempt = user;
+    double every = attempt->task.checkpoint_every;
+    beat(attempt, step == attempt->step ? PACE_CHUNK : PACE_BATCH);
+    attempt->step = step;
+    hear_all(attempt);
+    report(attempt, step);
+    if (is_over(attempt))
+        return true;
+    if (every > 0 && now() - attempt->saved_at >= every) {
+        rest(attempt);
+        save(attempt);
+        go(attempt);
+    }
+    return false;
 }
 
 static void tell_done(struct attempt *attempt, const char *state_hash)
 {
+    leave(attempt);
     cJSON *object = message_at(attempt, "done", attempt->to_step);
     cJSON_AddStringToObject(object, "state_hash", state_hash);
     channel_send(attempt->channel, object);
@@ -250,6 +320,7 @@ static void tell_done(struct attempt *attempt, const char *state_hash)
 
 static void tell_stopped(struct attempt *attempt, int64_t step)
 {
+    leave(attempt);
     channel_send(attempt->channel, message_at(attempt, "stopped", step));
 }
 
@@ -275,8 +346,7 @@ static void train(struct attempt *attempt)
         tell_stopped(attempt, attempt->state.progress.step);
 }
 
-/* --- beginning -------------------------------------------------------------
- */
+/* --- beginning ------------------------------------------------------------ */
 
 /* What is done and not known to be on disk, up to the epoch asked for. */
 static void send_rows(struct attempt *attempt)
@@ -294,17 +364,22 @@ static bool resume(struct attempt *attempt, struct error *error)
         .folder = attempt->task.run_dir,
         .key = attempt->task.key,
         .to_step = attempt->to_step,
-        .warn = warn,
+        .stored_step = attempt->task.step,
+        .hashes = attempt->task.checkpoints,
         .user = attempt,
+        .warn = warn,
+        .on_damaged = tell_damaged,
     };
     int count;
     const struct tensor *tensors =
         trainer_tensors(attempt->trainer, &count, error);
     if (!tensors)
-        return error_prefix(error, "cannot resume");
+        return false;
     if (!checkpoint_find(&attempt->state, &search, tensors, count)) {
         attempt->state = (struct checkpoint){
+            .attempt = -1,
             .progress = {.evaluated_step = -1},
+            .committed_step = -1,
         };
         memcpy(attempt->state.key, search.key, sizeof attempt->state.key);
         attempt->saved = attempt->state.progress;
@@ -320,7 +395,7 @@ static void go_on(struct attempt *attempt)
 {
     bool is_ahead = attempt->saved.step > attempt->to_step;
     attempt->started_step = is_ahead ? attempt->to_step : attempt->saved.step;
-    attempt->started_at = attempt->reported_at = now();
+    attempt->started_at = attempt->reported_at = attempt->saved_at = now();
     channel_send(attempt->channel,
                  message_at(attempt, "started", attempt->started_step));
     send_rows(attempt);
@@ -340,13 +415,33 @@ static bool make_trainer(struct attempt *attempt, const struct dataset *dataset,
 {
     pace_init(&attempt->pace, &attempt->task.settings, dataset->data.width);
     go(attempt);
-    attempt->trainer =
-        trainer_new(&attempt->task.settings, &dataset->data, attempt->device, error);
+    attempt->trainer = trainer_new(&attempt->task.settings, &dataset->data,
+                                   attempt->device, error);
     rest(attempt);
     if (!attempt->trainer)
         return false;
     attempt->to_step =
         attempt->task.to_epoch * trainer_steps_per_epoch(attempt->trainer);
+    return true;
+}
+
+/* False: there is no lock to be had. */
+static bool wait_for_lock(struct attempt *attempt, enum lock_state *state,
+                          struct error *error)
+{
+    do {
+        lock_free(attempt->lock);
+        attempt->lock =
+            lock_new(attempt->task.run_dir, attempt->channel, error);
+        if (!attempt->lock)
+            return false;
+        while ((*state = lock_state(attempt->lock)) == LOCK_WAITING &&
+               !is_over(attempt)) {
+            cJSON *heard = channel_wait(attempt->channel);
+            hear(attempt, heard);
+            cJSON_Delete(heard);
+        }
+    } while (*state == LOCK_GONE && !is_over(attempt));
     return true;
 }
 
@@ -356,16 +451,9 @@ static bool take_lock(struct attempt *attempt)
 {
     struct error error;
     enum lock_state state = LOCK_FAILED;
-    attempt->lock = lock_new(attempt->task.run_dir, attempt->channel, &error);
-    if (!attempt->lock) {
+    if (!wait_for_lock(attempt, &state, &error)) {
         fail(attempt, KIND_CHECKPOINT, &error);
         return false;
-    }
-    while ((state = lock_state(attempt->lock)) == LOCK_WAITING &&
-           !is_over(attempt)) {
-        cJSON *heard = channel_wait(attempt->channel);
-        hear(attempt, heard);
-        cJSON_Delete(heard);
     }
     if (state == LOCK_FAILED) {
         error_set(&error, ERROR_IO, "cannot lock the folder \"%s\"",

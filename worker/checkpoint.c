@@ -95,17 +95,19 @@ static bool list(struct listing *listing, const char *folder, bool is_sweeping,
     return true;
 }
 
-static void prune(const char *folder, const char *just_written)
+static void prune(const char *folder, const char *just_written, cJSON *removed)
 {
     struct listing listing;
     struct error error;
     char path[PATH_BYTES];
     if (!list(&listing, folder, false, &error))
         return; /* it was saved all the same */
-    for (int i = CHECKPOINTS_KEPT; i < listing.count; i++)
-        if (strcmp(listing.entries[i].name, just_written) != 0 &&
-            path_join(path, folder, listing.entries[i].name, &error))
-            unlink(path);
+    for (int i = CHECKPOINTS_KEPT; i < listing.count; i++) {
+        const char *name = listing.entries[i].name;
+        if (strcmp(name, just_written) != 0 &&
+            path_join(path, folder, name, &error) && unlink(path) == 0)
+            cJSON_AddItemToArray(removed, cJSON_CreateString(name));
+    }
     free(listing.entries);
 }
 
@@ -131,6 +133,7 @@ static cJSON *write_metadata(const struct checkpoint *checkpoint)
     add_integer(metadata, "step", checkpoint->progress.step);
     add_integer(metadata, "evaluated_step",
                 checkpoint->progress.evaluated_step);
+    add_integer(metadata, "committed_step", checkpoint->committed_step);
     cJSON_AddStringToObject(metadata, "seconds", seconds);
     cJSON_AddStringToObject(metadata, "state_hash", checkpoint->state_hash);
     cJSON_AddStringToObject(metadata, "rows", rows);
@@ -187,7 +190,7 @@ static bool write_file(struct checkpoint *checkpoint, const char *path,
 
 bool checkpoint_save(struct checkpoint *checkpoint, const char *folder,
                      const struct tensor *tensors, int count,
-                     struct error *error)
+                     struct cJSON *removed, struct error *error)
 {
     char path[PATH_BYTES], beside[PATH_BYTES];
     char name[CHECKPOINT_NAME_BYTES + sizeof unfinished];
@@ -207,7 +210,7 @@ bool checkpoint_save(struct checkpoint *checkpoint, const char *folder,
     }
     if (!file_sync_folder(folder, error))
         return false;
-    prune(folder, checkpoint->file);
+    prune(folder, checkpoint->file, removed);
     return true;
 }
 
@@ -256,6 +259,8 @@ static bool read_metadata(const struct safetensors *file,
            get_integer(file, "step", &progress->step, error) &&
            get_integer(file, "evaluated_step", &progress->evaluated_step,
                        error) &&
+           get_integer(file, "committed_step", &checkpoint->committed_step,
+                       error) &&
            rows_init(&checkpoint->rows, safetensors_text(file, "rows"), error);
 }
 
@@ -300,12 +305,33 @@ static bool is_fit(const struct checkpoint *found,
         return error_set(error, ERROR_CONFLICT,
                          "it belongs to the run with key %s, expected %s",
                          found->key, search->key);
+    if (found->committed_step > search->stored_step)
+        return error_set(error, ERROR_CONFLICT,
+                         "it carries the rows behind step %" PRId64
+                         ", but gaitd has them only up to %" PRId64,
+                         found->committed_step, search->stored_step);
     return found->progress.step <= search->to_step ||
            rows_find(&found->rows, search->to_step) ||
            error_set(error, ERROR_CONFLICT,
                      "it is ahead of step %" PRId64
                      " and does not carry its row",
                      search->to_step);
+}
+
+/* What is in the file is what its name, and gaitd, say of it. */
+static bool is_itself(const struct checkpoint *found,
+                      const struct checkpoint_search *search,
+                      struct error *error)
+{
+    char name[CHECKPOINT_NAME_BYTES];
+    const char *known = json_text_or(search->hashes, found->file, found->hash);
+    print_name(name, found->progress.step, found->attempt);
+    if (strcmp(name, found->file) != 0)
+        return error_set(error, ERROR_CORRUPT, "it was written as \"%s\"",
+                         name);
+    return strcmp(known, found->hash) == 0 ||
+           error_set(error, ERROR_CORRUPT, "its hash is %s, gaitd knows %.40s",
+                     found->hash, known);
 }
 
 static enum verdict judge(struct checkpoint *found,
@@ -319,7 +345,7 @@ static enum verdict judge(struct checkpoint *found,
         !safetensors_init(&file, view->bytes, view->size, error))
         return IS_DAMAGED;
     enum verdict verdict = IS_DAMAGED;
-    if (read_metadata(&file, found, error)) {
+    if (read_metadata(&file, found, error) && is_itself(found, search, error)) {
         if (!is_fit(found, search, error))
             verdict = IS_UNFIT;
         else if (copy_tensors(&file, tensors, count, error))
@@ -336,7 +362,7 @@ static enum verdict load(struct checkpoint *found,
 {
     struct file_view view;
     if (!file_map(&view, path, error))
-        return error->code == ERROR_CORRUPT ? IS_DAMAGED : IS_UNFIT;
+        return error->code == ERROR_NOT_FOUND ? IS_UNFIT : IS_DAMAGED;
     found->bytes = (int64_t)view.size;
     enum verdict verdict = judge(found, search, &view, tensors, count, error);
     file_unmap(&view);
@@ -344,16 +370,20 @@ static enum verdict load(struct checkpoint *found,
 }
 
 static void put_aside(const struct checkpoint_search *search, const char *path,
-                      enum verdict verdict, struct error *error)
+                      const char *name, struct error *error)
 {
     char aside[PATH_BYTES + 16];
-    const char *what = "is not used";
-    if (verdict == IS_DAMAGED) {
-        snprintf(aside, sizeof aside, "%s.damaged", path);
-        if (rename(path, aside) == 0)
-            what = "is damaged and renamed to *.damaged";
-    }
-    error_prefix(error, "checkpoint \"%s\" %s", path, what);
+    snprintf(aside, sizeof aside, "%s.damaged", path);
+    bool is_renamed = rename(path, aside) == 0;
+    error_prefix(error, "checkpoint \"%s\" is damaged and %s", path,
+                 is_renamed ? "renamed to *.damaged" : "cannot be renamed");
+    search->on_damaged(search->user, name, error->text);
+}
+
+static void pass_over(const struct checkpoint_search *search, const char *path,
+                      struct error *error)
+{
+    error_prefix(error, "checkpoint \"%s\" is not used", path);
     search->warn(search->user, error->text);
 }
 
@@ -379,7 +409,10 @@ bool checkpoint_find(struct checkpoint *found,
         if (verdict == IS_GOOD)
             break;
         checkpoint_release(found);
-        put_aside(search, path, verdict, &error);
+        if (verdict == IS_DAMAGED)
+            put_aside(search, path, name, &error);
+        else
+            pass_over(search, path, &error);
     }
     free(listing.entries);
     return verdict == IS_GOOD;

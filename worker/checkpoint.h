@@ -14,6 +14,8 @@
 #include "worker/hash.h"
 #include "worker/rows.h"
 
+struct cJSON;
+
 enum {
     CHECKPOINT_NAME_BYTES = 64,
     CHECKPOINTS_KEPT = 2, /* the newest, and the one just written */
@@ -26,6 +28,9 @@ struct checkpoint {
     /* Of the row at evaluated_step; "" before any. */
     char state_hash[HASH_HEX_BYTES];
     struct rows rows; /* not known to be committed */
+    /* gaitd has said that the rows up to here are on disk, so those behind it,
+     * up to evaluated_step, are in `rows`; -1: none. */
+    int64_t committed_step;
 
     /* Set by checkpoint_save and checkpoint_find. */
     char file[CHECKPOINT_NAME_BYTES]; /* its name within the folder */
@@ -33,22 +38,27 @@ struct checkpoint {
     char hash[HASH_HEX_BYTES];
 };
 
-typedef void checkpoint_warn(void *user, const char *text);
-
 /* What is looked for: the newest checkpoint of the run `key` that leads to
  * step `to_step`, being no further, or further with the row of `to_step` among
- * those it carries. */
+ * those it carries; and that leaves no gap behind `stored_step`, the last row
+ * at gaitd (-1: none), whose database can be older than the folder. */
 struct checkpoint_search {
     const char *folder, *key;
-    int64_t to_step;
-    checkpoint_warn *warn; /* told of every file that is passed over */
+    int64_t to_step, stored_step;
+    /* The hashes that gaitd has of files, {file: hash}; may be NULL. */
+    const struct cJSON *hashes;
     void *user;
+    /* A good file, or none of ours, is passed over. */
+    void (*warn)(void *user, const char *text);
+    /* A damaged one was set aside. */
+    void (*on_damaged)(void *user, const char *file, const char *text);
 };
 
-/* Writes the file, drops all but the newest.  On failure nothing is left. */
+/* Writes the file, drops all but the newest, whose names are added to the
+ * array `removed`.  On failure nothing is left. */
 bool checkpoint_save(struct checkpoint *checkpoint, const char *folder,
                      const struct tensor *tensors, int count,
-                     struct error *error);
+                     struct cJSON *removed, struct error *error);
 
 /* Fills `found` (to be released) and the tensors' values, which must be the
  * ones in the file by name, type and shape; false when there is none.  Files

@@ -17,7 +17,8 @@ struct lock;
 struct lock *lock_new(const char *folder, struct channel *channel,
                       struct error *error);
 
-enum lock_state { LOCK_WAITING, LOCK_HELD, LOCK_FAILED };
+/* LOCK_GONE: the folder was removed meanwhile; ask again. */
+enum lock_state { LOCK_WAITING, LOCK_HELD, LOCK_GONE, LOCK_FAILED };
 enum lock_state lock_state(struct lock *lock);
 
 /* Gives it back, or gives up waiting; NULL-safe. */

@@ -30,13 +30,13 @@ static const char help[] =
     "\n"
     "  --lease SECONDS   when serving: save and exit when nothing has been\n"
     "                    heard for so long (default 30)\n"
-    "  --grace SECONDS   when serving: a save that takes longer is given up\n"
-    "                    (default 30)\n"
     "  --device DEVICE   cpu (the default), cuda (the first GPU), cuda:INDEX\n"
     "                    or cuda:UUID\n"
     "  --plugin FILE     what GPUs are reached by (default gait-cuda.so "
     "beside\n"
     "                    this program)\n"
+    "  --grace SECONDS   when serving: a save that takes longer is given up\n"
+    "                    (default 30)\n"
     "\n"
     "gaitd starts its workers itself.  The protocol is in protocol.md.\n";
 
@@ -191,10 +191,10 @@ static bool read_options(int argc, char **argv, struct options *options)
         {"prepare", required_argument, NULL, 'p'},
         {"cache", required_argument, NULL, 'c'},
         {"lease", required_argument, NULL, 'l'},
-        {"grace", required_argument, NULL, 'g'},
         {"device", required_argument, NULL, 'd'},
         {"plugin", required_argument, NULL, 'P'},
         {"selftest-gpu", no_argument, NULL, 's'},
+        {"grace", required_argument, NULL, 'g'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {0},

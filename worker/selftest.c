@@ -22,7 +22,7 @@
 #include "worker/engine/trainer.h"
 
 enum { NARROW = 33, WIDE = 784, BATCH = 60, ROWS = 4 * BATCH };
-enum { WARM_STEPS = 5, TIMED_STEPS = 50, TIMED_ROWS = TIMED_STEPS * BATCH };
+enum { WARM_STEPS = 5, TIMED_STEPS = 25, TIMED_ROWS = TIMED_STEPS * BATCH };
 #define SLOW_SECONDS 5.0
 
 static const char *const precisions[] = {"float32", "float64"};

@@ -67,9 +67,15 @@ static bool check(const struct task *task, struct error *error)
 bool task_init(struct task *task, const struct cJSON *start,
                struct error *error)
 {
-    *task = (struct task){.attempt = json_integer_or(start, "attempt", -1)};
+    *task = (struct task){
+        .attempt = json_integer_or(start, "attempt", -1),
+        .checkpoints = cJSON_GetObjectItemCaseSensitive(start, "checkpoints"),
+    };
     return json_get_integer(start, "attempt", &task->attempt, error) &&
            json_get_integer(start, "to_epoch", &task->to_epoch, error) &&
+           json_get_integer(start, "step", &task->step, error) &&
+           json_get_real(start, "checkpoint_every", &task->checkpoint_every,
+                         error) &&
            json_get_text(start, "key", &task->key, error) &&
            json_get_text(start, "run_dir", &task->run_dir, error) &&
            check(task, error) &&

@@ -12,6 +12,9 @@ struct cJSON;
 struct task {
     int64_t attempt;
     int64_t to_epoch;
+    int64_t step;                    /* of the last row at gaitd; -1: none */
+    double checkpoint_every;         /* seconds; 0: only when it stops */
+    const struct cJSON *checkpoints; /* {file: hash}, as gaitd knows them */
     const char *key;
     const char *run_dir;
     const char *digest;

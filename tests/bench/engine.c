@@ -260,8 +260,7 @@ static void measure_small(const struct options *options,
     double start = now(options);
     for (int i = 0; i < SMALL_JOBS; i++) {
         settings.seed = i;
-        struct trainer *trainer =
-            trainer_new(&settings, &data, device, &error);
+        struct trainer *trainer = trainer_new(&settings, &data, device, &error);
         if (!trainer || !trainer_run(trainer, 0, &hooks, &error)) {
             fprintf(stderr, "engine: %s\n", error.text);
             exit(1);

@@ -203,7 +203,8 @@ void subject_epoch(struct subject *subject)
     struct trainer_hooks hooks = {0};
     struct error error = {0};
     if (!subject->trainer)
-        subject->trainer = trainer_new(&subject->settings, &data, subject->device, &error);
+        subject->trainer =
+            trainer_new(&subject->settings, &data, subject->device, &error);
     if (!subject->trainer ||
         !trainer_run(subject->trainer, ++subject->epoch, &hooks, &error))
         die(error.text);

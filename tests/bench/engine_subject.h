@@ -39,7 +39,7 @@ struct subject {
     struct step step;
     struct evaluator evaluator;
     void *memory;
-    int batch;               /* next */
+    int batch; /* next */
     struct device *device;
     struct trainer *trainer; /* for subject_epoch, made in its first run */
     int64_t epoch;

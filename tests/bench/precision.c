@@ -242,7 +242,8 @@ static void open_engine(struct engine *engine, const struct settings *settings,
     if (!engine->memory || !step_start(&engine->step, settings, &error))
         exit(1);
 
-    struct source source = {problem->pixels, problem->labels, ROWS, WIDTH, 255.0};
+    struct source source = {problem->pixels, problem->labels, ROWS, WIDTH,
+                            255.0};
     for (int l = 0; l < depth; l++)
         engine->backend->assign(engine->backend,
                                 engine->network.layers[l].weight.value,

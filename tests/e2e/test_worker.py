@@ -348,7 +348,7 @@ def test_a_damaged_checkpoint(new_worker, folder, dataset, undisturbed):
     file.write_bytes(data)
     worker.start(3, folder / "run", dataset, 6, **TINY)
     messages = worker.until("done")
-    assert [m["type"] for m in messages[:2]] == ["warning", "started"]
+    assert [m["type"] for m in messages[:2]] == ["damaged", "started"]
     assert messages[0]["message"] == (
         f'checkpoint "{file}" is damaged and renamed to *.damaged: '
         "its bytes do not match its hash: damaged")
@@ -375,9 +375,9 @@ def test_no_room_for_a_checkpoint(worker, folder, dataset):
     (run_dir / "60-1.safetensors.tmp").mkdir()
     worker.start(1, run_dir, dataset, 1, **TINY)
     messages = worker.until("done")
-    assert messages[-2]["type"] == "warning"
+    assert messages[-2]["type"] == "unsaved"
     assert messages[-2]["message"] == (
-        f'no checkpoint: cannot write "{run_dir}/60-1.safetensors.tmp": Is a directory')
+        f'cannot write "{run_dir}/60-1.safetensors.tmp": Is a directory')
 
 
 @pytest.mark.parametrize("change, kind, message", [

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 TIMEOUT_S = 60
+ALL = 10**12  # steps
 KEY = "0123456789abcdef0123456789abcdef"
 
 
@@ -69,9 +70,12 @@ class Worker:
     def stderr(self):
         return self.process.stderr.read().decode()
 
-    def start(self, attempt, run_dir, dataset, to_epoch, key=KEY, **settings):
+    def start(self, attempt, run_dir, dataset, to_epoch, key=KEY, step=ALL, checkpoint_every=0,
+              checkpoints=None, **settings):
+        """`step`: up to which gaitd would have the rows."""
         self.send("start", attempt=attempt, job=1, run=1, key=key, run_dir=str(run_dir),
-                  to_epoch=to_epoch, dataset=dataset, settings=settings)
+                  to_epoch=to_epoch, step=step, checkpoint_every=checkpoint_every,
+                  checkpoints=checkpoints or {}, dataset=dataset, settings=settings)
 
     def end(self, status=0):
         """Expects that it has left, or is leaving."""

@@ -276,6 +276,11 @@ static void different_diagnostics_are_refused(void **state)
     loop_end(loop);
 }
 
+static const struct saved_checkpoint saved_10 = {10, 1, 5, "10-1.safetensors",
+                                                 "abc"};
+static const struct saved_checkpoint saved_20 = {20, 1, 5, "20-1.safetensors",
+                                                 "abc"};
+
 static void messages_of_an_ended_attempt_are_ignored(void **state)
 {
     (void)state;
@@ -287,7 +292,7 @@ static void messages_of_an_ended_attempt_are_ignored(void **state)
     int before = loop->committed_count;
     send_row(loop, first, 20);
     store_attempt_started(loop->store, first, 77);
-    store_checkpoint(loop->store, first, 20, "20-1.safetensors", 5, "abc");
+    store_checkpoint(loop->store, first, &saved_20, NULL);
     loop_sync(loop);
     assert_int_equal(loop->committed_count, before);
     assert_int_equal(loop->refused_count, 0);
@@ -391,8 +396,7 @@ static void a_new_checkpoint_forgives_crashes(void **state)
         assert_int_equal(loop->dispatch_count, i);
         /* The same step again is no progress. */
         if (i == 3 || i == 4)
-            store_checkpoint(loop->store, attempt_of(loop), 10,
-                             "10-1.safetensors", 5, "abc");
+            store_checkpoint(loop->store, attempt_of(loop), &saved_10, NULL);
         end_attempt(loop, attempt_of(loop), OUTCOME_crashed, "signal 11");
         if (i < 5)
             end_wait(loop, i, i == 2 || i == 4 ? 5 : 1);

@@ -119,6 +119,7 @@ static void different_trainings_have_different_keys(void **state)
         "{'seed': 2}",
         "{'batch_size': 61}",
         "{'precision': 'float64'}",
+        "{'tf32': true}",
         "{'train_rows': 59999}",
         "{'valid_rows': 1}",
         "{'shuffle': true}",

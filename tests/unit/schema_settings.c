@@ -53,7 +53,7 @@ static void defaults_are_these(void **state)
               "\"orthogonal_form\":\"offdiagonal\","
               "\"orthogonal_init\":false,\"seed\":1,\"batch_size\":60,"
               "\"gamma\":0.001,\"gait_form\":\"exact\",\"precision\":"
-              "\"float32\",\"train_rows\":0,"
+              "\"float32\",\"tf32\":false,\"train_rows\":0,"
               "\"valid_rows\":0,\"shuffle\":false,\"eval_every\":0,"
               "\"eval_offset\":0,\"test_rows\":0,\"diagnostics\":false,"
               "\"device\":\"any\","
@@ -342,6 +342,9 @@ static void canonical_forgets_what_has_no_effect(void **state)
          "{'gamma': 0.1, 'algorithm': 'GAIT', 'linear': true,"
          " 'gait_form': 'published'}"},
         {"{'orthogonal_form': 'full'}", "{}"},
+        {"{'tf32': true}", "{'tf32': true}"},
+        {"{'tf32': true, 'precision': 'float64'}", "{'precision': 'float64'}"},
+        {"{'tf32': true, 'device': 'cpu'}", "{'device': 'cpu'}"},
         {"{'orthogonal_form': 'full', 'orthogonal_reg': 0.1}",
          "{'orthogonal_form': 'full', 'orthogonal_reg': 0.1}"},
         {"{'tower': true, 'nb_layers': 4}", "{'tower': true}"},

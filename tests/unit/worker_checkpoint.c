@@ -1,5 +1,7 @@
 #include "worker/checkpoint.h"
 
+#include <cjson/cJSON.h>
+
 #include "worker_fixture.h"
 
 #define KEY "0123456789abcdef0123456789abcdef"
@@ -32,9 +34,15 @@ static void on_warning(void *user, const char *text)
     snprintf(run->warnings + used, sizeof run->warnings - used, "%s\n", text);
 }
 
+static void on_damaged(void *user, const char *file, const char *text)
+{
+    assert_non_null(strstr(text, file));
+    on_warning(user, text);
+}
+
 /* Saves a checkpoint at `step` with the rows of that step and the one before;
- * weights begin at `step`. */
-static void save(const char *folder, int64_t step, int64_t attempt)
+ * weights begin at `step`.  Gives the names of those that were dropped. */
+static cJSON *save_and_tell(const char *folder, int64_t step, int64_t attempt)
 {
     struct run run;
     struct error error = {0};
@@ -43,19 +51,41 @@ static void save(const char *folder, int64_t step, int64_t attempt)
         .attempt = attempt,
         .progress = {step, step, 0.1 + (double)step},
         .state_hash = "00112233445566778899aabbccddeeff",
+        .committed_step = step - 2,
     };
+    cJSON *removed = cJSON_CreateArray();
     make_run(&run, (float)step);
     rows_add(&checkpoint.rows, &(struct evaluation){.step = step - 1});
     rows_add(&checkpoint.rows, &(struct evaluation){.step = step});
-    if (!checkpoint_save(&checkpoint, folder, run.tensors, 2, &error))
+    if (!checkpoint_save(&checkpoint, folder, run.tensors, 2, removed, &error))
         fail_msg("%s", error.text);
     checkpoint_release(&checkpoint);
+    return removed;
+}
+
+static void save(const char *folder, int64_t step, int64_t attempt)
+{
+    cJSON_Delete(save_and_tell(folder, step, attempt));
+}
+
+static struct checkpoint_search search_for(const char *folder, const char *key,
+                                           int64_t to_step, struct run *run)
+{
+    return (struct checkpoint_search){
+        .folder = folder,
+        .key = key,
+        .to_step = to_step,
+        .stored_step = INT64_MAX,
+        .user = run,
+        .warn = on_warning,
+        .on_damaged = on_damaged,
+    };
 }
 
 static bool find(struct checkpoint *found, struct run *run, const char *folder,
                  const char *key, int64_t to_step)
 {
-    struct checkpoint_search search = {folder, key, to_step, on_warning, run};
+    struct checkpoint_search search = search_for(folder, key, to_step, run);
     make_run(run, -1);
     return checkpoint_find(found, &search, run->tensors, 2);
 }
@@ -128,7 +158,10 @@ static void keeps_the_newest(void **state)
     assert_true(has(folder, "99-2.safetensors"));
     assert_true(has(folder, "100-1.safetensors"));
     assert_false(has(folder, "9-1.safetensors"));
-    save(folder, 100, 3);
+    cJSON *removed = save_and_tell(folder, 100, 3);
+    assert_int_equal(cJSON_GetArraySize(removed), 1);
+    assert_string_equal(removed->child->valuestring, "99-2.safetensors");
+    cJSON_Delete(removed);
     save(folder, 50, 4);
     assert_true(has(folder, "100-3.safetensors"));
     assert_true(has(folder, "100-1.safetensors"));
@@ -219,7 +252,7 @@ static void refuses_other_tensors(void **state)
     const char *folder = *state;
     struct run run;
     struct checkpoint found;
-    struct checkpoint_search search = {folder, KEY, 10, on_warning, &run};
+    struct checkpoint_search search = search_for(folder, KEY, 10, &run);
     save(folder, 10, 1);
     make_run(&run, -1);
     run.tensors[0].shape[0] = 3;
@@ -250,6 +283,72 @@ static void looks_behind(void **state)
     assert_true(has(folder, "20-2.safetensors"));
 }
 
+/* Its rows begin behind what the database has: that would leave a gap. */
+static void leaves_no_gap(void **state)
+{
+    const char *folder = *state;
+    struct run run;
+    struct checkpoint found;
+    struct checkpoint_search search = search_for(folder, KEY, 100, &run);
+    save(folder, 10, 1); /* carries 9 and 10 */
+    save(folder, 20, 2); /* carries 19 and 20 */
+    static const struct {
+        int64_t stored, found; /* found 0: none */
+    } cases[] = {{20, 20}, {18, 20}, {17, 10}, {8, 10}, {7, 0}, {-1, 0}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        make_run(&run, -1);
+        search.stored_step = cases[i].stored;
+        bool is_found = checkpoint_find(&found, &search, run.tensors, 2);
+        assert_int_equal(is_found ? found.progress.step : 0, cases[i].found);
+        if (is_found)
+            checkpoint_release(&found);
+    }
+    assert_non_null(strstr(run.warnings, "is not used: it carries the rows "
+                                         "behind step 18, but gaitd has them "
+                                         "only up to -1"));
+    assert_true(has(folder, "20-2.safetensors"));
+}
+
+/* A whole file that is not the one gaitd was told of, or not of its name. */
+static void knows_a_file_by_its_hash(void **state)
+{
+    const char *folder = *state;
+    struct run run;
+    struct checkpoint found;
+    struct checkpoint_search search = search_for(folder, KEY, 100, &run);
+    save(folder, 10, 1);
+    save(folder, 20, 2);
+    cJSON *hashes = cJSON_Parse("{\"20-2.safetensors\": \"abc\"}");
+    search.hashes = hashes;
+    make_run(&run, -1);
+    assert_true(checkpoint_find(&found, &search, run.tensors, 2));
+    assert_int_equal(found.progress.step, 10);
+    assert_non_null(strstr(run.warnings, "gaitd knows abc"));
+    assert_true(has(folder, "20-2.safetensors.damaged"));
+    checkpoint_release(&found);
+    cJSON_Delete(hashes);
+    char *path = path_in(folder, "10-1.safetensors");
+    char *moved = path_in(folder, "30-3.safetensors");
+    assert_int_equal(rename(path, moved), 0);
+    assert_false(find(&found, &run, folder, KEY, 100));
+    assert_non_null(
+        strstr(run.warnings, "it was written as \"10-1.safetensors\""));
+    free(path);
+    free(moved);
+}
+
+/* What cannot be read at all: a folder in a file's place. */
+static void sets_the_unreadable_aside(void **state)
+{
+    const char *folder = *state;
+    char *path = path_in(folder, "20-2.safetensors");
+    save(folder, 10, 1);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_found(folder, 100, 10);
+    assert_true(has(folder, "20-2.safetensors.damaged"));
+    free(path);
+}
+
 static void leaves_nothing_on_failure(void **state)
 {
     struct run run;
@@ -259,7 +358,11 @@ static void leaves_nothing_on_failure(void **state)
     char expected[200];
     make_run(&run, 5);
     assert_int_equal(mkdir(path, 0700), 0); /* so that renaming fails */
-    assert_false(checkpoint_save(&checkpoint, *state, run.tensors, 2, &error));
+    cJSON *removed = cJSON_CreateArray();
+    assert_false(
+        checkpoint_save(&checkpoint, *state, run.tensors, 2, removed, &error));
+    assert_int_equal(cJSON_GetArraySize(removed), 0);
+    cJSON_Delete(removed);
     snprintf(expected, sizeof expected,
              "cannot rename \"%s.tmp\": Is a directory", path);
     assert_string_equal(error.text, expected);
@@ -281,6 +384,9 @@ int main(void)
         TEST(says_what_it_passes_over),
         TEST(refuses_other_tensors),
         TEST(looks_behind),
+        TEST(leaves_no_gap),
+        TEST(knows_a_file_by_its_hash),
+        TEST(sets_the_unreadable_aside),
         TEST(leaves_nothing_on_failure),
     };
     return cmocka_run_group_tests_name("worker_checkpoint", tests, NULL, NULL);

@@ -55,6 +55,13 @@ static inline bool fixture_is_cpu(void)
     return strcmp(device_info(fixture_device())->name, "cpu") == 0;
 }
 
+/* For loops over cases that differ little: all of them on the CPU, every
+ * `stride`-th on a GPU, whose simulator takes its time. */
+static inline int fixture_stride(int stride)
+{
+    return fixture_is_cpu() ? 1 : stride;
+}
+
 static inline struct backend *fixture_backend(const char *precision)
 {
     struct settings settings;

@@ -467,6 +467,13 @@ int64_t trainer_steps_per_epoch(const struct trainer *trainer)
 const struct tensor *trainer_tensors(struct trainer *trainer, int *count,
                                      struct error *error)
 {
+    struct faults faults = {0};
+    if (!trainer->backend->is_host)
+        step_faults(&trainer->step, &faults);
+    if (faults.step) {
+        diverge(trainer, &faults, error);
+        return NULL;
+    }
     if (!snapshot_read(&trainer->snapshot, error))
         return NULL;
     *count = trainer->snapshot.count;

@@ -102,8 +102,8 @@ struct progress {
 
 /* The trainer's tensors, `*count` of them, valid until the trainer runs again
  * or is freed.  For saving, read them; for restoring, write into `values`,
- * then call trainer_restore.  NULL: out of memory, or the device has failed
- * (what is not on the host is copied). */
+ * then call trainer_restore.  NULL: out of memory, or the device has failed, or
+ * is known now to have diverged (what is not on the host is copied). */
 const struct tensor *trainer_tensors(struct trainer *trainer, int *count,
                                      struct error *error);
 void trainer_progress(const struct trainer *trainer, struct progress *progress);

@@ -1,0 +1,491 @@
+/* Deleting a sweep: with its jobs goes what no other sweep uses.
+ *
+ * In pieces.  First its queued jobs are cancelled; then, in one piece, it is
+ * marked: it has a row in `deletion`, is incomplete (nobody sees it), and its
+ * name is free.  From there on the rest is bound to happen, at the next start
+ * if need be: its jobs go, and with a run's last job the run, which is first
+ * given a key that nothing asks for.  Verifications of its jobs go with them.
+ *
+ * The row stays, so that no id comes a second time, and neither the request
+ * that made the sweep nor the one that deleted it is acted on again.  Files
+ * are left to the keeper, which knows them by their missing run.
+ */
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/operation.h"
+#include "daemon/target.h"
+#include "schema/json.h"
+#include "schema/memory.h"
+
+enum { PIECE_MS = 15, ROWS_AT_ONCE = 2000 };
+
+struct delete_operation {
+    struct operation operation;
+    char *target, *request_id; /* NULL: what is left of earlier ones */
+    struct caller caller;
+    int64_t sweep; /* once it is marked */
+    int64_t finished;
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* One number of a statement with one parameter; 0: no row. */
+static bool read_one(struct store *store, const char *sql, int64_t parameter,
+                     int64_t *value, struct error *error)
+{
+    struct statement *s = db_sql(store->db, sql);
+    bind_integer(s, parameter);
+    *value = 0;
+    while (statement_next(s))
+        *value = column_integer_or(s, 0, 0);
+    return statement_finish(s, error);
+}
+
+static bool change(struct store *store, const char *sql, int64_t parameter,
+                   struct error *error)
+{
+    struct statement *s = db_sql(store->db, sql);
+    bind_integer(s, parameter);
+    return statement_run(s, error);
+}
+
+/* What a deletion counts as it goes. */
+static bool count(struct store *store, const char *sql, int64_t value,
+                  int64_t sweep, struct error *error)
+{
+    struct statement *s = db_sql(store->db, sql);
+    bind_integer(s, value);
+    bind_integer(s, sweep);
+    return statement_run(s, error);
+}
+#define COUNT(member)                                                          \
+    "UPDATE deletion SET " member " = " member " + ? WHERE sweep_id = ?"
+
+/* Runs. */
+
+/* Some rows of a run that no job has any more; `*rows`: so many. */
+static bool remove_rows(struct store *store, int64_t run, int64_t *rows,
+                        struct error *error)
+{
+    int64_t last = -1;
+    struct statement *s =
+        db_sql(store->db, "SELECT max(step) FROM (SELECT step FROM history "
+                          "WHERE run_id = ? ORDER BY step LIMIT ?)");
+    bind_integer(s, run);
+    bind_integer(s, ROWS_AT_ONCE);
+    while (statement_next(s))
+        last = column_integer_or(s, 0, -1);
+    if (!statement_finish(s, error))
+        return false;
+    s = db_sql(store->db,
+               "DELETE FROM diagnostic WHERE run_id = ? AND step <= ?");
+    bind_integer(s, run);
+    bind_integer(s, last);
+    if (!statement_run(s, error))
+        return false;
+    int64_t before = db_written(store->db);
+    s = db_sql(store->db, "DELETE FROM history WHERE run_id = ? AND step <= ?");
+    bind_integer(s, run);
+    bind_integer(s, last);
+    bool is_fine = statement_run(s, error);
+    *rows = db_written(store->db) - before;
+    return is_fine;
+}
+
+static bool remove_run(struct store *store, int64_t run, int64_t sweep,
+                       struct error *error)
+{
+    int64_t bytes;
+    return read_one(store, "SELECT sum(bytes) FROM checkpoint WHERE run_id = ?",
+                    run, &bytes, error) &&
+           change(store, "DELETE FROM checkpoint WHERE run_id = ?", run,
+                  error) &&
+           change(store, "DELETE FROM run WHERE id = ?", run, error) &&
+           count(store, COUNT("bytes"), bytes, sweep, error) &&
+           count(store, COUNT("runs"), 1, sweep, error);
+}
+
+/* Goes on with a run that is on its way out; `*is_there`: there was one. */
+static bool step_run(struct store *store, int64_t sweep, bool *is_there,
+                     struct error *error)
+{
+    int64_t run, rows;
+    if (!read_one(store,
+                  "SELECT id FROM run WHERE key >= 'deleted-' || ?1 || '-' "
+                  "AND key < 'deleted-' || ?1 || '.' LIMIT 1",
+                  sweep, &run, error))
+        return false;
+    *is_there = run > 0;
+    if (!run)
+        return true;
+    if (!remove_rows(store, run, &rows, error) ||
+        !count(store, COUNT("rows"), rows, sweep, error))
+        return false;
+    return rows == ROWS_AT_ONCE || remove_run(store, run, sweep, error);
+}
+
+/* Jobs. */
+
+/* A run that has lost a job: it stays for its others, or is on its way out. */
+static bool release_run(struct store *store, int64_t run, int64_t sweep,
+                        struct error *error)
+{
+    int64_t user;
+    if (!read_one(store,
+                  "SELECT sweep_id FROM job WHERE run_id = ? "
+                  "ORDER BY sweep_id DESC LIMIT 1",
+                  run, &user, error))
+        return false;
+    if (!user)
+        return count(store,
+                     "UPDATE run SET key = 'deleted-' || ?2 || '-' || id "
+                     "WHERE id = ?1",
+                     run, sweep, error);
+    int64_t own = 0;
+    struct statement *s = db_sql(
+        store->db, "SELECT 1 FROM job WHERE run_id = ? AND sweep_id = ?");
+    bind_integer(s, run);
+    bind_integer(s, sweep);
+    while (statement_next(s))
+        own = 1;
+    return statement_finish(s, error) &&
+           (own || count(store, COUNT("shared_runs"), 1, sweep, error)) &&
+           store_run_wake(store, run, error);
+}
+
+static bool remove_job(struct store *store, int64_t job, int64_t sweep,
+                       struct error *error)
+{
+    int64_t run;
+    return read_one(store, "SELECT run_id FROM job WHERE id = ?", job, &run,
+                    error) &&
+           change(store, "DELETE FROM attempt WHERE job_id = ?", job, error) &&
+           change(store, "DELETE FROM job WHERE id = ?", job, error) &&
+           count(store, COUNT("jobs"), 1, sweep, error) &&
+           release_run(store, run, sweep, error);
+}
+
+/* A verification without jobs goes; one that lost some has fewer. */
+static bool shrink_hidden(struct store *store, int64_t sweep,
+                          struct error *error)
+{
+    return change(store,
+                  "UPDATE sweep SET job_count = job_count - 1 WHERE id = ?",
+                  sweep, error) &&
+           change(store, "DELETE FROM sweep WHERE id = ? AND job_count = 0",
+                  sweep, error);
+}
+
+static bool step_job(struct store *store, int64_t sweep, bool *is_there,
+                     struct error *error)
+{
+    int64_t job, verifier, hidden;
+    if (!read_one(store, "SELECT id FROM job WHERE sweep_id = ? LIMIT 1", sweep,
+                  &job, error))
+        return false;
+    *is_there = job > 0;
+    if (!job)
+        return true;
+    if (!read_one(store, "SELECT id FROM job WHERE verifies = ? LIMIT 1", job,
+                  &verifier, error))
+        return false;
+    if (!verifier)
+        return remove_job(store, job, sweep, error);
+    return read_one(store, "SELECT sweep_id FROM job WHERE id = ?", verifier,
+                    &hidden, error) &&
+           remove_job(store, verifier, sweep, error) &&
+           shrink_hidden(store, hidden, error);
+}
+
+static bool finish(struct store *store, int64_t sweep, struct error *error)
+{
+    char name[SPEC_NAME_BYTES] = "";
+    struct statement *s =
+        db_sql(store->db, "UPDATE deletion SET is_finished = 1 WHERE "
+                          "sweep_id = ? AND is_finished = 0 RETURNING name");
+    bind_integer(s, sweep);
+    while (statement_next(s))
+        column_copy(s, 0, name, sizeof name);
+    if (!statement_finish(s, error))
+        return false;
+    return change(store, "DELETE FROM sweep WHERE id = ?", sweep, error) &&
+           (!name[0] ||
+            store_event_add(store, "deleted", sweep, 0, name, error));
+}
+
+/* A piece of a marked sweep's end; `*is_done` when nothing is left. */
+static bool go_on(struct store *store, int64_t sweep, bool *is_done,
+                  struct error *error)
+{
+    int64_t until = now_ms() + PIECE_MS;
+    *is_done = false;
+    while (now_ms() < until) {
+        bool is_there;
+        if (!step_run(store, sweep, &is_there, error))
+            return false;
+        if (is_there)
+            continue;
+        if (!step_job(store, sweep, &is_there, error))
+            return false;
+        if (is_there)
+            continue;
+        *is_done = true;
+        return finish(store, sweep, error);
+    }
+    return true;
+}
+
+/* Beginning. */
+
+static bool refuse_busy(struct store *store, const struct target *target,
+                        struct error *error)
+{
+    int64_t running, leaving, verifying;
+    if (!read_one(store,
+                  "SELECT count(*) FROM job WHERE sweep_id = ? "
+                  "AND state = 'running'",
+                  target->sweep, &running, error) ||
+        !read_one(store,
+                  "SELECT count(*) FROM attempt a INDEXED BY attempt_open "
+                  "JOIN job j ON j.id = a.job_id "
+                  "WHERE a.ended_at IS NULL AND j.sweep_id = ?",
+                  target->sweep, &leaving, error) ||
+        !read_one(store,
+                  "SELECT h.sweep_id FROM job h INDEXED BY job_verifies "
+                  "JOIN job j ON j.id = h.verifies "
+                  "WHERE h.verifies IS NOT NULL AND j.sweep_id = ? AND h.state "
+                  "IN ('held', 'queued', 'running') LIMIT 1",
+                  target->sweep, &verifying, error))
+        return false;
+    if (running)
+        return error_set(error, ERROR_CONFLICT,
+                         "sweep \"%s\" has %lld running job%s; cancel it first "
+                         "(gaitctl cancel %s)",
+                         target->name, (long long)running,
+                         running == 1 ? "" : "s", target->name);
+    if (leaving)
+        return error_set(error, ERROR_CONFLICT,
+                         "sweep \"%s\" has %lld cancelled job%s that %s still "
+                         "saving; try again in a moment",
+                         target->name, (long long)leaving,
+                         leaving == 1 ? "" : "s", leaving == 1 ? "is" : "are");
+    return !verifying ||
+           error_set(error, ERROR_CONFLICT,
+                     "verify-%lld is still training what jobs of sweep \"%s\" "
+                     "have; cancel it first (gaitctl cancel verify-%lld)",
+                     (long long)verifying, target->name, (long long)verifying);
+}
+
+static bool next_waiting(struct store *store, int64_t sweep, int64_t *job,
+                         struct error *error)
+{
+    return read_one(store,
+                    "SELECT id FROM job WHERE sweep_id = ? "
+                    "AND state IN ('held', 'queued') LIMIT 1",
+                    sweep, job, error);
+}
+
+/* Queued jobs, so that none is dispatched between two pieces. */
+static bool cancel_waiting(struct store *store, const struct target *target,
+                           bool *is_done, struct error *error)
+{
+    int64_t until = now_ms() + PIECE_MS;
+    struct stored_job job;
+    *is_done = false;
+    while (now_ms() < until) {
+        int64_t id;
+        if (!next_waiting(store, target->sweep, &id, error))
+            return false;
+        *is_done = id == 0;
+        if (*is_done)
+            return true;
+        if (!store_job_load(store, id, &job, error) ||
+            !store_job_move(store, &job, JOB_ON_cancel, "deleted", error) ||
+            !store_run_wake(store, job.run, error))
+            return false;
+    }
+    return true;
+}
+
+static bool insert(struct store *store, const struct delete_operation *o,
+                   int64_t sweep, struct error *error)
+{
+    struct statement *s = db_sql(
+        store->db,
+        "INSERT INTO deletion (sweep_id, name, submit_id, request_id, uid, "
+        "last_sweep, last_job, deleted_at) SELECT s.id, s.name, s.request_id, "
+        "?, ?, (" STORE_LAST_SWEEP "), (" STORE_LAST_JOB "), ? FROM sweep s "
+        "WHERE s.id = ?");
+    bind_text(s, o->request_id);
+    bind_integer(s, o->caller.uid);
+    bind_real(s, store->now);
+    bind_integer(s, sweep);
+    return statement_run(s, error);
+}
+
+static bool mark(struct store *store, struct delete_operation *o, int64_t sweep,
+                 struct error *error)
+{
+    o->sweep = sweep;
+    return insert(store, o, sweep, error) &&
+           change(store,
+                  "UPDATE sweep SET is_complete = 0, name = 'deleted/' || id, "
+                  "request_id = 'deleted/' || id WHERE id = ?",
+                  sweep, error);
+}
+
+static bool begin(struct store *store, struct delete_operation *o,
+                  bool *is_marked, struct error *error)
+{
+    struct target target;
+    *is_marked = false;
+    if (!target_find(store->db, o->target, &o->caller, &target, error))
+        return false;
+    if (!target.sweep)
+        return error_set(error, ERROR_PARAMS,
+                         "\"target\" is \"%s\", expected a sweep; single jobs "
+                         "cannot be deleted",
+                         target.name);
+    if (!target_check_owner(store->db, &target, &o->caller, error) ||
+        !refuse_busy(store, &target, error) ||
+        !cancel_waiting(store, &target, is_marked, error))
+        return false;
+    return !*is_marked || mark(store, o, target.sweep, error);
+}
+
+/* Answering. */
+
+static const char *const members[] = {"jobs", "runs", "rows", "bytes",
+                                      "shared_runs"};
+
+static struct cJSON *write_reply(struct statement *s, bool is_existing)
+{
+    struct cJSON *reply = cJSON_CreateObject();
+    cJSON_AddItemToObject(reply, "sweep_id",
+                          json_integer(column_integer(s, 0)));
+    cJSON_AddStringToObject(reply, "name", column_text(s, 1));
+    for (int i = 0; i < (int)(sizeof members / sizeof *members); i++)
+        cJSON_AddItemToObject(reply, members[i],
+                              json_integer(column_integer(s, 2 + i)));
+    cJSON_AddBoolToObject(reply, "is_existing", is_existing);
+    return reply;
+}
+
+/* The deletion that this request is, or has been. */
+static bool find_deletion(struct store *store, struct delete_operation *o,
+                          bool is_existing, bool *is_there, struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db, "SELECT sweep_id, name, jobs, runs, rows, bytes, "
+                          "shared_runs, uid FROM deletion "
+                          "WHERE request_id = ?");
+    bind_text(s, o->request_id);
+    *is_there = statement_next(s);
+    bool is_ours = !*is_there || column_integer(s, 7) == (int64_t)o->caller.uid;
+    if (*is_there && is_ours)
+        o->operation.result = write_reply(s, is_existing);
+    if (!statement_finish(s, error))
+        return false;
+    return is_ours || error_set(error, ERROR_CONFLICT,
+                                "request_id \"%s\" was used by somebody else",
+                                o->request_id);
+}
+
+bool store_deletion_check(struct store *store, const char *request_id,
+                          struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db, "SELECT name FROM deletion "
+                          "WHERE submit_id = ?1 OR request_id = ?1");
+    bind_text(s, request_id);
+    bool is_there = statement_next(s);
+    char name[SPEC_NAME_BYTES] = "";
+    if (is_there)
+        column_copy(s, 0, name, sizeof name);
+    if (!statement_finish(s, error))
+        return false;
+    return !is_there ||
+           error_set(error, ERROR_CONFLICT,
+                     "request_id \"%s\" was used for sweep \"%s\", "
+                     "which has been deleted since",
+                     request_id, name);
+}
+
+/* The operation. */
+
+static bool run_delete(struct store *store, struct operation *operation,
+                       struct error *error)
+{
+    struct delete_operation *o = (struct delete_operation *)operation;
+    bool is_there, is_done;
+    operation->is_unfinished = true;
+    if (!o->sweep) {
+        if (!find_deletion(store, o, true, &is_there, error))
+            return false;
+        operation->is_unfinished = !is_there;
+        return is_there || begin(store, o, &is_done, error);
+    }
+    if (!go_on(store, o->sweep, &is_done, error))
+        return false;
+    operation->is_unfinished = !is_done;
+    return !is_done || find_deletion(store, o, false, &is_there, error);
+}
+
+static void release_delete(struct operation *operation)
+{
+    struct delete_operation *o = (struct delete_operation *)operation;
+    free(o->target);
+    free(o->request_id);
+}
+
+void store_delete(struct store *store, const char *target,
+                  const char *request_id, const struct caller *caller,
+                  store_reply *reply, void *user)
+{
+    struct delete_operation *o = operation_new(sizeof *o, run_delete);
+    o->operation.release = release_delete;
+    o->operation.reply = reply;
+    o->operation.user = user;
+    o->target = xstrdup(target);
+    o->request_id = xstrdup(request_id);
+    o->caller = *caller;
+    store_push(store, &o->operation);
+}
+
+static bool run_rest(struct store *store, struct operation *operation,
+                     struct error *error)
+{
+    struct delete_operation *o = (struct delete_operation *)operation;
+    bool is_done = false;
+    if (!read_one(store,
+                  "SELECT sweep_id FROM deletion WHERE is_finished = ? LIMIT 1",
+                  0, &o->sweep, error))
+        return false;
+    if (o->sweep && !go_on(store, o->sweep, &is_done, error))
+        return false;
+    o->finished += is_done;
+    operation->is_unfinished = o->sweep != 0;
+    if (!o->sweep) {
+        operation->result = cJSON_CreateObject();
+        cJSON_AddItemToObject(operation->result, "deletions",
+                              json_integer(o->finished));
+    }
+    return true;
+}
+
+void store_delete_rest(struct store *store, store_reply *reply, void *user)
+{
+    struct delete_operation *o = operation_new(sizeof *o, run_rest);
+    o->operation.is_kept = true;
+    o->operation.reply = reply;
+    o->operation.user = user;
+    store_push(store, &o->operation);
+}

@@ -42,8 +42,8 @@ LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 
 # Each folder's files, and the libraries it sees.
 schema_FILES = error memory utf8 syntax json inbox message nearest faults \
-	widths setting settings axis spec key job paths diagnostic work
-daemon_FILES = attempt columns config cpu datasets db fleet folder gaitd hello \
+	widths setting settings axis spec key job paths diagnostic work gpu_memory
+daemon_FILES = attempt choice columns config cpu device devices nvml datasets db fleet folder gaitd hello \
 	holding hub keeper listener lock log loop_stat notice notify option \
 	peer process pulse query query_counts query_deletion query_explain \
 	query_groups query_history query_list query_results query_show \

@@ -298,5 +298,6 @@ void config_release(struct config *config)
 {
     cJSON_Delete(config->dataset_folders);
     cJSON_Delete(config->datasets);
-    config->dataset_folders = config->datasets = NULL;
+    cJSON_Delete(config->devices);
+    config->dataset_folders = config->datasets = config->devices = NULL;
 }

@@ -10,6 +10,7 @@
 #include "schema/message.h"
 #include "worker/channel.h"
 #include "worker/checkpoint.h"
+#include "worker/engine/device.h"
 #include "worker/lock.h"
 #include "worker/pace.h"
 #include "worker/task.h"
@@ -21,13 +22,14 @@ enum kind {
     KIND_DATASET,
     KIND_CHECKPOINT,
     KIND_MEMORY,
+    KIND_DEVICE,
     KIND_ERROR
 };
 
 static const char *const kinds[] = {
     [KIND_DIVERGED] = "diverged",     [KIND_DATASET] = "dataset",
     [KIND_CHECKPOINT] = "checkpoint", [KIND_MEMORY] = "memory",
-    [KIND_ERROR] = "error",
+    [KIND_DEVICE] = "device",         [KIND_ERROR] = "error",
 };
 
 struct attempt {
@@ -111,8 +113,11 @@ static void fail(struct attempt *attempt, enum kind kind,
                  const struct error *error)
 {
     leave(attempt);
+    bool is_gpu = device_info(attempt->device)->uuid[0];
     if (error->code == ERROR_MEMORY)
         kind = KIND_MEMORY;
+    else if (is_gpu && kind == KIND_ERROR && error->code == ERROR_IO)
+        kind = KIND_DEVICE;
     cJSON *object = message(attempt, "failed");
     cJSON_AddStringToObject(object, "kind", kinds[kind]);
     cJSON_AddStringToObject(object, "message", error->text);

@@ -5,6 +5,8 @@
 #   make check      every test: make unit, make cuda-check, make e2e
 #   make deps       install what is missing, from Debian's packages
 #                   (FOR="build demo check lint" chooses what for)
+#   make fuzz       inputs made up for the parsers, FUZZ_S=60 seconds for each
+#   make torture    proofs that take long
 #   make lint       warnings, static analysis, include rules
 #   make format     clang-format over the sources
 #   make bench      how fast it is; prints figures, judges nothing
@@ -41,30 +43,32 @@ COMPILE = $(CC) $(FLAGS) -MMD -MP
 LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 
 # Each folder's files, and the libraries it sees.
-schema_FILES = error memory utf8 syntax json inbox message nearest faults \
-	widths setting settings axis spec key job paths diagnostic work gpu_memory
-daemon_FILES = attempt choice columns config cpu device devices nvml datasets db fleet folder gaitd hello \
-	holding hub keeper listener lock log loop_stat notice notify option \
-	peer process pulse query query_counts query_deletion query_explain \
-	query_groups query_history query_list query_results query_show \
-	query_sweeps query_verification reader repeat request request_submit \
-	retries run_folder server slot store store_attempt store_checkpoint \
-	store_deletion store_diagnostic store_dispatch store_ending store_job \
-	store_retry store_submit store_target store_verify submission \
-	tables tail target wish
-worker_FILES = attempt channel checkpoint dataset file hash idx import \
-	lock npz pace rows safetensors selftest session task \
+schema_FILES = axis control diagnostic error faults gpu_memory inbox job json key memory \
+	message nearest paths setting settings spec syntax utf8 widths work
+daemon_FILES = attempt choice columns config connection connection_out cpu datasets \
+	db device devices fleet folder gaitd hello holding hub keeper listener lock log \
+	loop_errand loop_stat nvml notice notify option peer place process pulse query \
+	query_counts query_deletion query_explain query_groups query_history \
+	query_list query_results query_show query_sweeps query_verification \
+	query_waiting reader repeat request request_submit retries rights \
+	run_folder server slot store store_after store_attempt \
+	store_checkpoint store_control store_deletion store_diagnostic \
+	store_dispatch store_ending store_job store_move store_queue \
+	store_quota store_retry store_submit store_target store_verify \
+	submission tables tail target user wish
+worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
+	npz pace rows safetensors selftest session task engine/agreement \
 	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \
-	engine/agreement engine/device engine/diagnostics engine/evaluator engine/feedback engine/initial \
-	engine/layout engine/network engine/order engine/regulariser engine/row_set engine/rule \
-	engine/rule_bp engine/rule_dfa engine/rule_fa engine/rule_gait \
+	engine/device engine/diagnostics engine/evaluator engine/feedback \
+	engine/initial engine/layout engine/network engine/order \
+	engine/regulariser engine/row_set engine/rule engine/rule_bp \
+	engine/rule_dfa engine/rule_fa engine/rule_gait \
 	engine/rule_gait_published engine/rule_itp engine/rule_tp \
 	engine/snapshot engine/step engine/stream engine/trainer
-client_FILES = board chart cmd_cancel cmd_delete cmd_explain cmd_history \
-	cmd_keep cmd_list cmd_plot \
-	cmd_results cmd_show cmd_shutdown cmd_status cmd_submit cmd_verify cmd_wait \
-	cmd_watch connection curves deadline exits grid help listing options output \
-	plot style submission \
+client_FILES = board chart cmd_control cmd_delete cmd_explain cmd_history \
+	cmd_keep cmd_list cmd_plot cmd_queue cmd_results cmd_show cmd_shutdown \
+	cmd_status cmd_submit cmd_verify cmd_wait cmd_watch connection curves \
+	deadline exits grid help listing options output plot style submission \
 	table text watcher
 schema_PACKAGES = libcjson libxxhash
 daemon_PACKAGES = libuv sqlite3
@@ -73,12 +77,8 @@ client_PACKAGES =
 FOLDERS = schema daemon worker client
 PROGRAMS = gaitd gait-worker gaitctl
 
-NVCC ?= $(firstword $(wildcard $(shell command -v nvcc) /usr/local/cuda/bin/nvcc))
-CUDA ?= $(if $(NVCC),1,0)
-PLUGIN = $(if $(filter 1,$(CUDA)),$(BUILD)/gait-cuda.so)
-
-.PHONY: all no-plugin check unit e2e demo deps lint format bench precision install uninstall clean FORCE
-all: $(PROGRAMS:%=$(BUILD)/%) $(if $(PLUGIN),$(PLUGIN),no-plugin)
+.PHONY: all check unit replay fuzz fuzz-keep e2e torture demo deps lint format bench precision install uninstall clean FORCE
+all: $(PROGRAMS:%=$(BUILD)/%)
 
 # pkg-config is asked once per folder and only when something is compiled, so
 # that `make deps` runs where there is none; a library that is not there ends
@@ -133,6 +133,7 @@ $(eval $(call program_rule,gaitctl,client))
 
 # What a single test needs beside its folder's libraries.
 worker_engine_exact_LIBS = -lmpfr -lgmp
+schema_allocation_LIBS = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
 
 # The plugin for GPUs.  The runtime is shared, so that tests can put another in
 # its place; images are not compressed, and everything ptxas has to complain of
@@ -192,9 +193,8 @@ demo:
 
 check:
 	@PYTHON='$(PYTHON)' tests/deps build check
-	$(AGAIN) all $(UNIT_TESTS:%=$(BUILD)/tests/%)
-	+@$(MAKE) --no-print-directory unit
-	+@$(MAKE) --no-print-directory cuda-check
+	$(AGAIN) all $(UNIT_TESTS:%=$(BUILD)/tests/%) $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%)
+	+@$(MAKE) --no-print-directory unit replay
 	+@$(MAKE) --no-print-directory e2e
 
 # A sanitizer's finding ends the program that it is found in.
@@ -212,17 +212,68 @@ e2e: all
 		PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) -m pytest -p no:cacheprovider -q $(PYTEST) tests/e2e
 
-include tests/cuda/cuda.mk
+# On a machine that does nothing else.
+torture: all
+	@GAITD_TORTURE=1 $(SANITIZER_OPTIONS) GAITD_BUILD='$(abspath $(BUILD))' \
+		PYTHONDONTWRITEBYTECODE=1 \
+		$(PYTHON) -m pytest -p no:cacheprovider -q -s $(PYTEST) tests/e2e/test_hostile.py
 
-# Where there is nvcc: the plugin on libraries that stand in for NVIDIA's, and
-# what its kernels take of a GPU against the table that is checked in.
-cuda_TESTS = backend diagnostics exact failure golden inverse memory rule rule_naive trainer
-.PHONY: cuda-engine cuda-resources
-cuda-check: $(if $(PLUGIN),cuda-engine cuda-resources)
-cuda-engine: all cuda-libraries $(cuda_TESTS:%=$(BUILD)/tests/worker_engine_%)
-	@BUILD='$(BUILD)' tests/cuda/engine
-cuda-resources: $(PLUGIN)
-	@$(PYTHON) tests/cuda/resources $(BUILD)/cuda/backend_cuda_kernels.o.log $(NVCC)
+# Targets of the fuzzer, and what each needs beside schema/.  `make check` runs
+# them over the kept inputs, built as everything else is.
+FUZZ_TARGETS = messages specs sweeps idx npz safetensors tasks attempts
+fuzz_sweeps = daemon/submission
+fuzz_idx = worker/idx
+fuzz_npz = worker/npz worker/file
+fuzz_safetensors = worker/safetensors worker/hash worker/file
+fuzz_tasks = worker/task worker/rows worker/hash
+fuzz_attempts = daemon/attempt daemon/log
+define fuzz_rule
+$(BUILD)/fuzz/$(1).o: tests/fuzz/$(1).c $(BUILD)/flags
+	@mkdir -p $$(@D)
+	$$(if $$(Q),@echo '  CC    $$<')
+	$$(Q)$$(COMPILE) -D_GNU_SOURCE -Itests/fuzz $$(schema_CFLAGS) -c -o $$@ $$<
+$(BUILD)/fuzz/$(1): $(BUILD)/fuzz/$(1).o $(fuzz_$(1):%=$(BUILD)/%.o) \
+		$(if $(FUZZER),,$(BUILD)/fuzz/replay.o) $$(schema_OBJECTS) $(BUILD)/files
+	$$(if $$(Q),@echo '  LINK  $$@')
+	$$(Q)$$(LINK) $(FUZZER) -o $$@ $$(filter %.o,$$^) $$(schema_LIBS) -lz
+endef
+$(foreach t,$(FUZZ_TARGETS) replay,$(eval $(call fuzz_rule,$(t))))
+-include $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%.d) $(BUILD)/fuzz/replay.d
+
+replay: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%)
+	@for t in $(FUZZ_TARGETS); do \
+		$(SANITIZER_OPTIONS) $(BUILD)/fuzz/$$t tests/fuzz/corpus/$$t \
+			2>$(BUILD)/fuzz/$$t.log || { tail -50 $(BUILD)/fuzz/$$t.log >&2; exit 1; }; \
+	done
+
+# Each target FUZZ_S seconds, from the kept inputs on; what it finds new is in
+# $(BUILD)/fuzz/found, what broke it beside that, and worth keeping when mended.
+# FUZZ="specs idx" chooses.
+FUZZ_S ?= 60
+FUZZ ?= $(FUZZ_TARGETS)
+fuzz:
+	@PYTHON='$(PYTHON)' tests/deps build fuzz
+	$(AGAIN) BUILD=$(BUILD)/clang CC=clang SANITIZE=address,undefined \
+		WARNINGS=-Wall CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' FUZZER=-fsanitize=fuzzer \
+		$(FUZZ:%=$(BUILD)/clang/fuzz/%)
+	@for t in $(FUZZ); do \
+		echo "  FUZZ  $$t"; mkdir -p $(BUILD)/fuzz/found/$$t; \
+		$(SANITIZER_OPTIONS) $(BUILD)/clang/fuzz/$$t -max_total_time=$(FUZZ_S) \
+			-timeout=10 -max_len=8192 -print_final_stats=0 -verbosity=0 \
+			-artifact_prefix=$(BUILD)/fuzz/$$t- \
+			$(BUILD)/fuzz/found/$$t tests/fuzz/corpus/$$t || exit 1; \
+	done
+
+# The kept inputs and those found, as few as reach the same code.
+fuzz-keep:
+	@for t in $(FUZZ); do \
+		rm -rf $(BUILD)/fuzz/kept && mkdir -p $(BUILD)/fuzz/kept && \
+		$(BUILD)/clang/fuzz/$$t -merge=1 -use_counters=0 -use_cmp=0 \
+			-verbosity=0 $(BUILD)/fuzz/kept \
+			tests/fuzz/corpus/$$t $(BUILD)/fuzz/found/$$t && \
+		rm -rf tests/fuzz/corpus/$$t && \
+		cp -r $(BUILD)/fuzz/kept tests/fuzz/corpus/$$t || exit 1; \
+	done
 
 # The engine's benchmark is the engine and nothing else of the worker.
 bench_FILES = engine engine_peers engine_subject
@@ -291,6 +342,20 @@ format:
 
 DOCS = README.md schema/protocol.md schema/schema.sql
 CONFIGS = $(wildcard configs/*.json)
+# A unit's file and where it goes, below PREFIX; systemd looks there when PREFIX
+# is /usr/local or /usr.
+UNITS = system.service:lib/systemd/system/gaitd.service \
+	user.service:lib/systemd/user/gaitd.service \
+	sysusers.conf:lib/sysusers.d/gaitd.conf
+unit_file = configs/systemd/$(firstword $(subst :, ,$(1)))
+unit_place = $(DESTDIR)$(PREFIX)/$(lastword $(subst :, ,$(1)))
+define install_unit
+	install -d $(dir $(call unit_place,$(1)))
+	sed 's|@PREFIX@|$(PREFIX)|g' $(call unit_file,$(1)) >$(call unit_place,$(1))
+	chmod 644 $(call unit_place,$(1))
+
+endef
+
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/gaitd \
 		$(DESTDIR)$(PREFIX)/share/gaitd $(DESTDIR)$(PREFIX)/share/doc/gaitd
@@ -298,8 +363,10 @@ install: all
 	install $(BUILD)/gait-worker $(PLUGIN) $(DESTDIR)$(PREFIX)/libexec/gaitd
 	install -m 644 $(CONFIGS) $(DESTDIR)$(PREFIX)/share/gaitd
 	install -m 644 $(DOCS) $(DESTDIR)$(PREFIX)/share/doc/gaitd
+	$(foreach u,$(UNITS),$(call install_unit,$(u)))
 
 uninstall:
+	rm -f $(foreach u,$(UNITS),$(call unit_place,$(u)))
 	rm -f $(DESTDIR)$(PREFIX)/bin/gaitd $(DESTDIR)$(PREFIX)/bin/gaitctl
 	rm -rf $(DESTDIR)$(PREFIX)/libexec/gaitd $(DESTDIR)$(PREFIX)/share/gaitd \
 		$(DESTDIR)$(PREFIX)/share/doc/gaitd

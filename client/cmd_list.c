@@ -13,7 +13,7 @@ static const struct column sweep_columns[] = {
     {"name", NULL, COLUMN_TEXT, true},
     {"owner", NULL, COLUMN_TEXT, true},
     {"job_count", "jobs", COLUMN_NUMBER, true},
-    {"held", NULL, COLUMN_NUMBER, false},
+    {"held", NULL, COLUMN_NUMBER, true},
     {"queued", NULL, COLUMN_NUMBER, true},
     {"running", NULL, COLUMN_NUMBER, true},
     {"done", NULL, COLUMN_NUMBER, true},
@@ -123,6 +123,7 @@ static int list_sweeps(struct client *client, struct connection *connection,
         return -1;
     }
     ADD(&columns, sweep_columns);
+    columns_add_controls(&columns, "priority");
     return run_listing(client, connection, &listing, &columns, error);
 }
 

@@ -119,8 +119,11 @@ static void show_job(struct output *output, const struct cJSON *answer)
 
 static void show_sweep(struct output *output, const struct cJSON *answer)
 {
-    output_object(output, member(answer, "sweep"), sweep_columns,
-                  COUNT(sweep_columns));
+    struct columns columns = {0};
+    columns_add(&columns, sweep_columns, COUNT(sweep_columns));
+    columns_add_controls(&columns, NULL);
+    output_object(output, member(answer, "sweep"), columns.column,
+                  columns.count);
     if (output->format != OUTPUT_TABLE)
         return;
     fprintf(output->file, "\n");

@@ -12,6 +12,7 @@
 #include "client/submission.h"
 #include "client/text.h"
 #include "client/watcher.h"
+#include "schema/control.h"
 
 static const struct column reply_columns[] = {
     {"sweep_id", NULL, COLUMN_NUMBER, true},
@@ -49,6 +50,18 @@ static struct cJSON *make_spec(const struct client *client, struct error *error)
     return spec;
 }
 
+static void add_controls(struct cJSON *params, const struct options *o)
+{
+    struct cJSON *controls = cJSON_AddObjectToObject(params, "controls");
+    for (int i = 0; i < CONTROL_COUNT; i++) {
+        const struct setting *control = &control_table[i];
+        const char *text = options_text(o, control->name);
+        if (text != NULL)
+            cJSON_AddItemToObject(controls, control->name,
+                                  setting_value(control, text));
+    }
+}
+
 static struct cJSON *make_params(const struct client *client,
                                  struct error *error)
 {
@@ -63,6 +76,7 @@ static struct cJSON *make_params(const struct client *client,
     struct cJSON *params = cJSON_CreateObject();
     cJSON_AddItemToObject(params, "spec", spec);
     cJSON_AddStringToObject(params, "request_id", id);
+    add_controls(params, &client->options);
     if (options_is(&client->options, "dry-run"))
         cJSON_AddTrueToObject(params, "dry_run");
     if (options_is(&client->options, "fresh"))
@@ -322,6 +336,12 @@ static int run(struct client *client, struct error *error)
     return status;
 }
 
+#define CONTROL_OPTION_INTEGER OPTION_TEXT, "N" /* gaitd knows the bounds */
+#define CONTROL_OPTION_TEXT OPTION_TEXT, "NAME"
+#define CONTROL_OPTION_BOOLEAN OPTION_BOOLEAN, NULL
+#define CONTROL_OPTION(name, type, initial, least, most, words, help)          \
+    {#name, 0, CONTROL_OPTION_##type, help},
+
 static const struct option options[] = {
     {"name", 0, OPTION_TEXT, "NAME", "of the sweep, unique"},
     {"wait", 0, OPTION_BOOLEAN, NULL, "until every job is final"},
@@ -329,6 +349,7 @@ static const struct option options[] = {
     {"fresh", 0, OPTION_BOOLEAN, NULL,
      "train anew, whatever there is; its results supersede"},
     {"dry-run", 0, OPTION_BOOLEAN, NULL, "check and expand, store nothing"},
+    CONTROLS(CONTROL_OPTION) /* */
     {"timeout", 0, OPTION_SECONDS, "SECONDS", "then exit 124"},
 };
 

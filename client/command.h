@@ -1,8 +1,8 @@
 /* command.h: what a command of gaitctl is.
  *
  * A command is one file, cmd_<name>.c, that holds its function and its entry
- * `command_<name>`; COMMANDS lists them.  Usage, help and flag parsing follow
- * from the entry.
+ * `command_<name>` (a few that are much alike share one); COMMANDS lists them.
+ * Usage, help and flag parsing follow from the entry.
  */
 #ifndef CLIENT_COMMAND_H
 #define CLIENT_COMMAND_H
@@ -24,6 +24,12 @@
     X(wait)                                                                    \
     X(explain)                                                                 \
     X(cancel)                                                                  \
+    X(hold)                                                                    \
+    X(release)                                                                 \
+    X(pause)                                                                   \
+    X(resume)                                                                  \
+    X(priority)                                                                \
+    X(limit)                                                                   \
     X(delete)                                                                  \
     X(keep)                                                                    \
     X(history)                                                                 \

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "schema/control.h"
 #include "schema/memory.h"
 #include "schema/settings.h"
 
@@ -28,6 +29,15 @@ static void add_setting(struct columns *columns, const struct setting *setting,
         .in_table = in_table,
     };
     columns_add(columns, &column, 1);
+}
+
+void columns_add_controls(struct columns *columns, const char *shown)
+{
+    for (int i = 0; i < CONTROL_COUNT; i++) {
+        const struct setting *control = &control_table[i];
+        add_setting(columns, control,
+                    shown == NULL || strcmp(control->name, shown) == 0);
+    }
 }
 
 void columns_add_settings(struct columns *columns, const struct cJSON *varying)

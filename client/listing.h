@@ -27,6 +27,10 @@ void columns_add(struct columns *columns, const struct column *added,
  * table too. */
 void columns_add_settings(struct columns *columns, const struct cJSON *varying);
 
+/* Every control of a sweep, that of the name `shown` (NULL: all) in the table.
+ */
+void columns_add_controls(struct columns *columns, const char *shown);
+
 /* The settings of a list of names, in its order. */
 void columns_add_varying(struct columns *columns, const struct cJSON *varying);
 

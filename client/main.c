@@ -14,6 +14,7 @@
 #include "client/command.h"
 #include "client/exits.h"
 #include "client/help.h"
+#include "schema/json.h"
 #include "schema/nearest.h"
 
 static const struct option common_options[] = {
@@ -131,6 +132,7 @@ int main(int count, char **arguments)
 {
     if (!keep_standard_files())
         return EXIT_FAILED;
+    json_init();
     setlocale(LC_CTYPE, "");
     /* Ends quietly under `| head`, whoever started us ignored it or not. */
     signal(SIGPIPE, SIG_DFL);

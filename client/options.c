@@ -211,6 +211,13 @@ static bool read_short(struct options *o, int *i, int count, char **arguments,
     return error_set(error, ERROR_PARAMS, "\"%s\": unknown flag", argument);
 }
 
+/* "-" is a word, and so is a number below 0. */
+static bool is_flag(const char *argument)
+{
+    return argument[0] == '-' && argument[1] != '\0' &&
+           strchr("0123456789", argument[1]) == NULL;
+}
+
 bool options_init(struct options *options, const struct option_table *own,
                   const struct option_table *common, bool has_settings,
                   int count, char **arguments, struct error *error)
@@ -223,7 +230,7 @@ bool options_init(struct options *options, const struct option_table *own,
     options->words = xcalloc((size_t)count + 1, sizeof *options->words);
     bool only_words = false, good = true;
     for (int i = 0; i < count && good; i++) {
-        if (only_words || arguments[i][0] != '-' || arguments[i][1] == '\0')
+        if (only_words || !is_flag(arguments[i]))
             options->words[options->word_count++] = arguments[i];
         else if (strcmp(arguments[i], "--") == 0)
             only_words = true;

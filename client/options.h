@@ -3,6 +3,7 @@
  *     --flag=value  --flag value  -o value  -ovalue  --tower  --tower=false
  *     --no-tower  --learning-rate (the same as --learning_rate)
  *     --          what follows are words, not flags
+ *     -5          a word
  *
  * A flag that stands for true or false takes a value only after "=", so it
  * never swallows the next word.  Of a flag given twice the last counts.

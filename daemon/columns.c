@@ -3,10 +3,9 @@
 const char *column_table(const struct setting *setting)
 {
     static const char *const tables[] = {
-        [SETTING_TRAJECTORY] = "run",
-        [SETTING_MEASUREMENT] = "run",
-        [SETTING_PLACEMENT] = "job",
-        [SETTING_LENGTH] = "job",
+        [SETTING_TRAJECTORY] = "run", [SETTING_MEASUREMENT] = "run",
+        [SETTING_PLACEMENT] = "job",  [SETTING_LENGTH] = "job",
+        [SETTING_CONTROL] = "sweep",
     };
     return tables[setting->kind];
 }
@@ -18,9 +17,9 @@ static bool is_of_run(const struct setting *setting)
 }
 
 void column_bind(struct statement *statement, const struct setting *setting,
-                 const struct settings *settings)
+                 const void *fields)
 {
-    const void *field = (const char *)settings + setting->offset;
+    const void *field = (const char *)fields + setting->offset;
     switch (setting->type) {
     case SETTING_TEXT:
         bind_text(statement, field);
@@ -38,9 +37,9 @@ void column_bind(struct statement *statement, const struct setting *setting,
 }
 
 void column_read(struct statement *statement, int column,
-                 const struct setting *setting, struct settings *settings)
+                 const struct setting *setting, void *fields)
 {
-    void *field = (char *)settings + setting->offset;
+    void *field = (char *)fields + setting->offset;
     switch (setting->type) {
     case SETTING_TEXT:
         column_copy(statement, column, field, SETTING_TEXT_BYTES);
@@ -69,4 +68,18 @@ void columns_read(struct statement *statement, int first,
 {
     for (int i = 0; i < setting_count; i++)
         column_read(statement, first + i, &setting_table[i], settings);
+}
+
+void controls_bind(struct statement *statement, const struct controls *controls)
+{
+    for (int i = 0; i < CONTROL_COUNT; i++)
+        column_bind(statement, &control_table[i], controls);
+}
+
+void controls_load(struct statement *statement, int first,
+                   struct controls *controls)
+{
+    controls_init(controls);
+    for (int i = 0; i < CONTROL_COUNT; i++)
+        column_read(statement, first + i, &control_table[i], controls);
 }

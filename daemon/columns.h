@@ -8,6 +8,7 @@
 #define DAEMON_COLUMNS_H
 
 #include "daemon/db.h"
+#include "schema/control.h"
 #include "schema/settings.h"
 
 /* ", r.algorithm, r.dataset, ... j.device, j.threads, j.nb_epochs": every
@@ -32,7 +33,20 @@
 #define RUN_COLUMNS SETTINGS(RUN_COLUMN)
 #define RUN_PARAMETERS SETTINGS(RUN_PARAMETER)
 
-/* "run" or "job". */
+/* The controls, columns of `sweep`: ", priority, hold, ...", and as many
+ * parameters. */
+#define CONTROL_COLUMN(name, type, initial, least, most, words, help) ", " #name
+#define CONTROL_PARAMETER(name, type, initial, least, most, words, help) ", ?"
+#define CONTROL_COLUMNS CONTROLS(CONTROL_COLUMN)
+#define CONTROL_PARAMETERS CONTROLS(CONTROL_PARAMETER)
+
+/* Binds for CONTROL_PARAMETERS; reads CONTROL_COLUMNS from `first` on. */
+void controls_bind(struct statement *statement,
+                   const struct controls *controls);
+void controls_load(struct statement *statement, int first,
+                   struct controls *controls);
+
+/* "run", "job" or "sweep". */
 const char *column_table(const struct setting *setting);
 
 /* Binds the settings of `run`, for RUN_PARAMETERS. */
@@ -42,10 +56,10 @@ void columns_bind(struct statement *statement, const struct settings *settings);
 void columns_read(struct statement *statement, int first,
                   struct settings *settings);
 
-/* One setting. */
+/* One setting or control; `fields` are its struct settings or controls. */
 void column_bind(struct statement *statement, const struct setting *setting,
-                 const struct settings *settings);
+                 const void *fields);
 void column_read(struct statement *statement, int column,
-                 const struct setting *setting, struct settings *settings);
+                 const struct setting *setting, void *fields);
 
 #endif

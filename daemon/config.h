@@ -6,6 +6,7 @@
  *
  * Types: PATH   absolute; on the command line also relative
  *        WORD   one of `words`
+ *        NAME   text without spaces, of at most 255 bytes
  *        COUNT  int64_t within bounds; -1 when nobody chose
  *        REAL   double within bounds
  *        LIST   of absolute paths; on the command line separated by ':'
@@ -75,19 +76,34 @@ struct cJSON;
       "seconds between two checkpoints of a running job; 0: only when it stops")                   \
     X(checkpoint_budget, COUNT, "",      0,     9e14,  "",                                         \
       "bytes that run_dir may hold; default: a tenth of its disk's free space, at most 20 GiB")    \
-    X(query_threads,    COUNT, "2",      1,     64,    "",                                         \
-      "threads that answer questions")                                                             \
+    X(query_threads,    COUNT, "4",      1,     64,    "",                                         \
+      "threads that answer questions; one user gets at most half of them at a time")               \
     X(query_deadline_s, REAL,  "10",     0.01,  3600,  "",                                         \
       "seconds a question may take")                                                               \
+    X(max_running_per_user, COUNT, "0",  0,     1e6,   "",                                         \
+      "jobs of one user that may run at once; 0: any number")                                      \
     X(max_connections,  COUNT, "4096",   1,     1e5,   "",                                         \
       "clients at a time")                                                                         \
+    X(max_connections_per_user, COUNT, "2048", 1, 1e5, "",                                         \
+      "clients of one user at a time")                                                             \
+    X(max_queued_per_user, COUNT, "5000000", 1,   1e12, "",                                        \
+      "jobs of one user that are not final, above which no more are taken")                        \
+    X(message_timeout_s, REAL, "300",    0.01,  1e6,   "",                                         \
+      "seconds after which a client that does not go on with a message, or does not read, is dropped") \
+    X(group,            NAME,  "",       0,     0,     "",                                         \
+      "group whose members may connect, beside gaitd's owner and root; the socket is theirs, mode 0660") \
+    X(operator_group,   NAME,  "",       0,     0,     "",                                         \
+      "group whose members may connect and do what only operators may")                            \
     X(ready_fd,         COUNT, "",       0,     1e6,   "",                                         \
       "descriptor to write a newline to when clients can connect")
 // clang-format on
 
+enum { OPTION_NAME_BYTES = 256 };
+
 enum option_type {
     OPTION_PATH,
     OPTION_WORD,
+    OPTION_NAME,
     OPTION_COUNT,
     OPTION_REAL,
     OPTION_LIST,
@@ -97,6 +113,7 @@ enum option_type {
 
 #define OPTION_FIELD_PATH(name) char name[PATH_BYTES];
 #define OPTION_FIELD_WORD(name) char name[16];
+#define OPTION_FIELD_NAME(name) char name[OPTION_NAME_BYTES];
 #define OPTION_FIELD_COUNT(name) int64_t name;
 #define OPTION_FIELD_REAL(name) double name;
 #define OPTION_FIELD_LIST(name) struct cJSON *name;

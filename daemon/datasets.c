@@ -306,8 +306,11 @@ void datasets_find(struct datasets *datasets, const char *name,
     struct entry *entry = entry_of(datasets, name);
     struct waiter *waiter = xmalloc(sizeof *waiter);
     bool is_busy = entry->waiters != NULL;
-    *waiter = (struct waiter){entry->waiters, found, user};
-    entry->waiters = waiter;
+    struct waiter **end = &entry->waiters;
+    while (*end) /* answered in the order in which they came */
+        end = &(*end)->next;
+    *waiter = (struct waiter){NULL, found, user};
+    *end = waiter;
     if (datasets->is_stopping) {
         turn_away(entry);
         return;

@@ -20,10 +20,12 @@
 #include "daemon/keeper.h"
 #include "daemon/listener.h"
 #include "daemon/lock.h"
+#include "daemon/loop_errand.h"
 #include "daemon/notify.h"
 #include "daemon/reader.h"
 #include "daemon/request.h"
 #include "daemon/retries.h"
+#include "daemon/rights.h"
 #include "daemon/server.h"
 #include "schema/json.h"
 #include "schema/memory.h"
@@ -44,6 +46,12 @@ double gaitd_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+void gaitd_errand(struct gaitd *gaitd, void (*run)(void *user),
+                  void (*done)(void *user), void *user)
+{
+    loop_errand(&gaitd->loop->uv, run, done, user);
+}
+
 /* The store's hooks. */
 
 static void on_dispatch(void *user, const struct dispatch *dispatch)
@@ -54,7 +62,7 @@ static void on_dispatch(void *user, const struct dispatch *dispatch)
 static void on_change(void *user, const struct job_change *change)
 {
     struct gaitd *gaitd = user;
-    if (change->to != JOB_queued || change->from != JOB_queued)
+    if (change->to != change->from) /* else it was made */
         log_write(&gaitd->log, LOG_debug, "job %lld: %s, was %s%s%s",
                   (long long)change->job, job_state_name(change->to),
                   job_state_name(change->from), change->reason ? ": " : "",
@@ -331,6 +339,7 @@ static bool open_database(struct gaitd *gaitd, struct error *error)
     gaitd->store = store_open(path, &hooks, error);
     if (!gaitd->store || !open_keeper(gaitd, path, error))
         return false;
+    store_limit_users(gaitd->store, config->max_running_per_user);
     gaitd->reader =
         reader_open(path, (int)config->query_threads, config->query_deadline_s,
                     wake_reader, gaitd, error);
@@ -368,16 +377,49 @@ static void open_fleet(struct gaitd *gaitd)
     store_set_retry(gaitd->store, gaitd->config->retry_s);
 }
 
+/* How many of so many clients there are descriptors for, beside those of
+ * workers and readers.  Accepted without one, a client could not even be told
+ * so, and workers could not be started. */
+static int room_for(const struct gaitd *gaitd, int clients)
+{
+    enum { OWN = 32, PER_THREAD = 4, PER_SLOT = 8, LEAST = 4 };
+    struct rlimit files;
+    int64_t taken = OWN + PER_THREAD * gaitd->config->query_threads +
+                    PER_SLOT * fleet_slot_count(gaitd->fleet);
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 ||
+        files.rlim_cur >= (rlim_t)(taken + clients))
+        return clients;
+    int64_t room = (int64_t)files.rlim_cur - taken;
+    if (room < LEAST)
+        room = LEAST;
+    log_write(&gaitd->log, LOG_warning,
+              "room for %lld clients only, not max_connections %d: the limit "
+              "of open files (ulimit -n) is %lld",
+              (long long)room, clients, (long long)files.rlim_cur);
+    return (int)room;
+}
+
 static bool open_socket(struct gaitd *gaitd, struct error *error)
 {
     struct loop *loop = gaitd->loop;
+    const struct config *config = gaitd->config;
     const struct server_hooks hooks = {gaitd, on_message, on_connection_close,
                                        on_server_stopped};
-    if (!listener_open(&loop->listener, gaitd->config->socket, error))
+    const struct server_limits limits = {
+        .connections = room_for(gaitd, (int)config->max_connections),
+        .connections_per_user = (int)config->max_connections_per_user,
+        .message_timeout_s = config->message_timeout_s,
+    };
+    struct rights rights;
+    gid_t group;
+    if (!rights_init(&rights, config, error) ||
+        !listener_open(&loop->listener, config->socket,
+                       rights_socket_group(&rights, &group) ? &group : NULL,
+                       error))
         return false;
     gaitd->server =
         server_open(&loop->uv, &gaitd->log, listener_take(&loop->listener),
-                    (int)gaitd->config->max_connections, &hooks, error);
+                    &rights, &limits, &hooks, error);
     return gaitd->server != NULL;
 }
 
@@ -420,7 +462,7 @@ static void close_handles(struct loop *loop)
 static void close_all(struct gaitd *gaitd)
 {
     struct loop *loop = gaitd->loop;
-    gaitd->is_stopping = true;
+    gaitd->is_stopping = gaitd->is_closing = true;
     if (gaitd->datasets)
         datasets_stop(gaitd->datasets);
     if (gaitd->reader)

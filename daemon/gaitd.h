@@ -33,6 +33,7 @@ struct gaitd {
     struct server *server;
     double started_at; /* seconds since 1970 */
     bool is_stopping;  /* nothing new is begun */
+    bool is_closing;   /* store and readers have gone */
     bool has_failed;   /* the exit status will say so */
 };
 
@@ -43,6 +44,10 @@ int gaitd_run(const struct config *config);
  * gaitd_run returns.  `reply` gets {"running": n} (NULL: nobody asked).  Not
  * to be called when is_stopping. */
 void gaitd_stop(struct gaitd *gaitd, store_reply *reply, void *user);
+
+/* loop_errand, on its loop. */
+void gaitd_errand(struct gaitd *gaitd, void (*run)(void *user),
+                  void (*done)(void *user), void *user);
 
 double gaitd_now(void); /* seconds since 1970 */
 

@@ -52,8 +52,20 @@ static bool clear(const char *path, struct error *error)
     return unlink(path) == 0 || fail(path, "remove stale", error);
 }
 
+/* The group first: never is a group let in that was not meant. */
+static bool protect(const char *path, const gid_t *group, struct error *error)
+{
+    if (group && lchown(path, (uid_t)-1, *group) != 0)
+        return error_set(error, ERROR_IO,
+                         "cannot give socket \"%s\" to group %ld: %s; only "
+                         "root and the group's members can",
+                         path, (long)*group, strerror(errno));
+    return chmod(path, group ? 0660 : 0600) == 0 ||
+           fail(path, "protect", error);
+}
+
 static bool bind_to(struct listener *listener, const char *path,
-                    struct error *error)
+                    const gid_t *group, struct error *error)
 {
     struct sockaddr_un address;
     listener->descriptor = make(path, &address);
@@ -68,11 +80,11 @@ static bool bind_to(struct listener *listener, const char *path,
         return fail(path, "examine", error);
     listener->device = status.st_dev;
     listener->inode = status.st_ino;
-    return chmod(path, 0600) == 0 || fail(path, "protect", error);
+    return protect(path, group, error);
 }
 
 bool listener_open(struct listener *listener, const char *path,
-                   struct error *error)
+                   const gid_t *group, struct error *error)
 {
     char file[PATH_BYTES], what[PATH_BYTES];
     *listener = (struct listener){.lock.descriptor = -1, .descriptor = -1};
@@ -83,7 +95,7 @@ bool listener_open(struct listener *listener, const char *path,
     snprintf(what, sizeof what, "socket \"%.107s\"", path);
     if (!lock_take(&listener->lock, file, what, error))
         return false;
-    if (clear(path, error) && bind_to(listener, path, error))
+    if (clear(path, error) && bind_to(listener, path, group, error))
         return true;
     listener_close(listener);
     return false;

@@ -20,9 +20,10 @@ struct listener {
     ino_t inode;
 };
 
-/* Locks, probes and binds `path`, mode 0600.  On failure nothing is left. */
+/* Locks, probes and binds `path`, mode 0600, or 0660 with `group` (NULL: no
+ * group).  On failure nothing is left. */
 bool listener_open(struct listener *listener, const char *path,
-                   struct error *error);
+                   const gid_t *group, struct error *error);
 /* The descriptor, which the caller closes from now on. */
 int listener_take(struct listener *listener);
 void listener_close(struct listener *listener); /* also one never opened */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "daemon/gaitd.h"
+#include "schema/json.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -21,6 +22,7 @@ int main(int argc, char **argv)
     struct config config;
     struct faults faults;
     int status = 0;
+    json_init();
     if (!config_init(&config, argc, argv, &faults))
         status = print_faults(&faults);
     else if (config.wants_help)

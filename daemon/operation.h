@@ -6,7 +6,7 @@
  * commit, or taken back when the operation or the commit fails.
  *
  * Memory mirrors the database in one thing only: which attempt has which
- * slots.  That is set back when a transaction fails.
+ * slots, and whose it is.  That is set back when a transaction fails.
  */
 #ifndef DAEMON_OPERATION_H
 #define DAEMON_OPERATION_H
@@ -43,12 +43,19 @@ struct operations {
     struct operation **end;
 };
 
+/* Whose job a slot has, while it has an attempt. */
+struct job_of {
+    int64_t owner, sweep;
+    bool is_lowest; /* of the attempt's slots: here it is counted */
+};
+
 struct slot {
     bool is_open;
     bool is_out; /* of service */
     char device[64];
     char device_class[128]; /* without threads */
     int64_t attempt;        /* 0: free */
+    struct job_of job_of;
     /* This transaction's notice of the attempt's rows; kept at its lowest
      * slot. */
     struct notice *committed;
@@ -76,8 +83,10 @@ struct store {
     double now;                   /* of this transaction, as stored */
     double retry_s;               /* store_set_retry */
     int slot_count;
-    struct slot *slots; /* by number */
-    int64_t *attempts;  /* of the slots, before this transaction */
+    struct slot *slots;           /* by number */
+    int64_t *attempts;            /* of the slots, before this transaction */
+    struct job_of *jobs_of;       /* likewise */
+    int64_t max_running_per_user; /* 0: no limit */
     bool is_draining, is_broken;
     bool is_stuck; /* nothing can be stored at present */
 };
@@ -117,6 +126,25 @@ bool store_run_wake(struct store *store, int64_t run, struct error *error);
 /* The last part of it alone: makes the lowest queued job ready, unless another
  * job of the run is, or an attempt is under way. */
 bool store_run_release(struct store *store, int64_t run, struct error *error);
+
+struct faults;
+/* Finds the sweep that a submission is to come after, and what it is called
+ * from now on, or adds a fault. */
+void store_after_find(struct store *store, struct submission *submission,
+                      struct faults *faults);
+
+/* Sweeps that wait for another (`after`).  store_sweep_wait: `sweep`, just
+ * made, waits for `other` (0: none) unless that is over.  store_sweep_over:
+ * whatever may have ended `sweep` has happened, and who waited for it is let go
+ * if it has: when every job of it is done, or it is deleted.
+ * store_sweep_release: lets `sweep` go whatever it waits for; *waited tells
+ * whether it did. store_sweep_recover: at start. */
+bool store_sweep_wait(struct store *store, int64_t sweep, int64_t other,
+                      bool *waits, struct error *error);
+bool store_sweep_over(struct store *store, int64_t sweep, struct error *error);
+bool store_sweep_release(struct store *store, int64_t sweep, bool *waited,
+                         struct error *error);
+bool store_sweep_recover(struct store *store, struct error *error);
 
 /* Has a run that is about to go on know no more rows than there are. */
 bool store_run_mend(struct store *store, int64_t run, struct error *error);
@@ -158,9 +186,24 @@ bool store_checkpoints_load(struct store *store, struct dispatch *dispatch,
  * request has deleted, is gone: what is done once is not done again. */
 bool store_deletion_check(struct store *store, const char *request_id,
                           struct error *error);
+/* ERROR_BUSY when so many more jobs would be too many for the caller. */
+bool store_quota_check(struct store *store, const struct submission *submission,
+                       int64_t job_count, struct error *error);
 
 /* Attempts that nobody ended: gaitd was killed. */
 bool store_recover(struct store *store, struct error *error);
+
+/* The job that is to be given slots next. */
+struct queue_head {
+    int64_t job, run, sweep, owner;
+    int threads;
+    char device_class[160]; /* "": not begun anywhere */
+};
+bool store_queue_head(struct store *store, struct queue_head *head, bool *found,
+                      struct error *error);
+/* The owner has had a turn. */
+bool store_queue_served(struct store *store, int64_t owner, int64_t attempt,
+                        struct error *error);
 
 /* Gives the free slots their next jobs. */
 bool store_dispatch(struct store *store, struct error *error);

@@ -141,6 +141,7 @@ struct cJSON *option_parse(const struct option *option, const char *text)
     case OPTION_CHOICE:
         return parse_choice(text);
     case OPTION_WORD:
+    case OPTION_NAME:
         break;
     }
     return cJSON_CreateString(text);
@@ -202,6 +203,18 @@ static bool read_word(const struct option *option, const struct cJSON *value,
         return refuse(value, shown_as, faults, complaint);
     snprintf(field, sizeof((struct config *)0)->log_level, "%s",
              value->valuestring);
+    return true;
+}
+
+static bool read_name(const struct option *option, const struct cJSON *value,
+                      void *field, const char *shown_as, struct faults *faults)
+{
+    (void)option;
+    const char *name = cJSON_GetStringValue(value);
+    if (!name || !*name || strlen(name) >= OPTION_NAME_BYTES ||
+        strpbrk(name, " \t\n:"))
+        return refuse(value, shown_as, faults, "is not a name");
+    snprintf(field, OPTION_NAME_BYTES, "%s", name);
     return true;
 }
 
@@ -319,6 +332,7 @@ static const struct {
 } types[] = {
     [OPTION_PATH] = {"PATH", read_path},
     [OPTION_WORD] = {"WORD", read_word},
+    [OPTION_NAME] = {"NAME", read_name},
     [OPTION_COUNT] = {"N", read_count},
     [OPTION_REAL] = {"NUMBER", read_real},
     [OPTION_LIST] = {"PATH[:PATH]...", read_list},

@@ -1,31 +1,53 @@
 #define _GNU_SOURCE /* struct ucred */
 #include "daemon/peer.h"
 
-#include <pwd.h>
-#include <stdio.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
-#include "daemon/store.h"
+#include "schema/memory.h"
 
-bool peer_find(int descriptor, uid_t *uid, pid_t *pid)
+/* A first look that is too short tells the length. */
+static bool read_groups(struct peer *peer, int descriptor)
 {
-    struct ucred peer;
-    socklen_t length = sizeof peer;
-    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
-        return false;
-    *uid = peer.uid;
-    *pid = peer.pid;
+    socklen_t bytes = 0;
+    while (getsockopt(descriptor, SOL_SOCKET, SO_PEERGROUPS, peer->groups,
+                      &bytes) != 0) {
+        if (errno != ERANGE)
+            return false;
+        peer->groups = xrealloc(peer->groups, bytes);
+    }
+    peer->group_count = bytes / sizeof *peer->groups;
     return true;
 }
 
-void peer_name(struct caller *caller, uid_t uid)
+bool peer_init(struct peer *peer, int descriptor)
 {
-    struct passwd entry, *found = NULL;
-    char text[16384];
-    caller->uid = uid;
-    caller->is_operator = true;
-    if (getpwuid_r(uid, &entry, text, sizeof text, &found) == 0 && found)
-        snprintf(caller->name, sizeof caller->name, "%s", found->pw_name);
-    else
-        snprintf(caller->name, sizeof caller->name, "%ld", (long)uid);
+    struct ucred found;
+    socklen_t bytes = sizeof found;
+    *peer = (struct peer){.groups = NULL};
+    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &found, &bytes) != 0)
+        return false;
+    peer->uid = found.uid;
+    peer->gid = found.gid;
+    peer->pid = found.pid;
+    if (read_groups(peer, descriptor))
+        return true;
+    peer_release(peer);
+    return false;
+}
+
+void peer_release(struct peer *peer)
+{
+    free(peer->groups);
+    peer->groups = NULL;
+    peer->group_count = 0;
+}
+
+bool peer_is_member(const struct peer *peer, gid_t group)
+{
+    bool is_member = peer->gid == group;
+    for (size_t i = 0; i < peer->group_count; i++)
+        is_member |= peer->groups[i] == group;
+    return is_member;
 }

@@ -1,5 +1,6 @@
 #include <cjson/cJSON.h>
 
+#include "daemon/columns.h"
 #include "daemon/query.h"
 #include "schema/json.h"
 
@@ -53,18 +54,22 @@ bool query_sweep_write(const struct question *question, int64_t id,
     *sweep = cJSON_CreateObject();
     struct statement *s =
         db_sql(question->db,
-               "SELECT id, name, owner, job_count, is_kept, submitted_at "
-               "FROM sweep WHERE id = ?");
+               "SELECT id, name, owner, job_count, is_kept, "
+               "submitted_at" CONTROL_COLUMNS " FROM sweep WHERE id = ?");
     bind_integer(s, id);
     double submitted_at = 0;
+    struct controls controls;
+    controls_init(&controls);
     while (statement_next(s)) {
         row_fields(*sweep, fields, FIELD_COUNT, s, 0);
         submitted_at = column_real(s, FIELD_COUNT);
+        controls_load(s, FIELD_COUNT + 1, &controls);
     }
     if (!statement_finish(s, error) ||
         !write_counts(question, id, *sweep, &is_final, error))
         return false;
     cJSON_AddItemToObjectCS(*sweep, "submitted_at", json_number(submitted_at));
+    controls_write(&controls, *sweep);
     return write_finished(question, id, *sweep, is_final, error);
 }
 

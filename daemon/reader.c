@@ -7,6 +7,7 @@
 
 #include "daemon/notice.h"
 #include "daemon/query.h"
+#include "schema/json.h"
 #include "schema/memory.h"
 
 struct asked {
@@ -22,6 +23,7 @@ struct thread {
     struct reader *reader;
     struct db *db;
     pthread_t id;
+    struct asked *asked; /* being answered, or NULL; the mutex guards it */
 };
 
 struct reader {
@@ -68,32 +70,69 @@ static void answer(struct thread *thread, struct asked *asked)
         result = asked->function(&question, &error);
     db_deadline(thread->db, 0);
     db_rollback(thread->db); /* nothing was written */
+    if (result && json_is_large(result))
+        result = json_raw(result); /* printed here, not by the loop */
     hand_over(thread->reader, asked, result, &error);
-    asked_free(asked);
+}
+
+/* Questions of a user that are being answered. */
+static int busy_for(const struct reader *reader, uid_t uid)
+{
+    int count = 0;
+    for (int i = 0; i < reader->thread_count; i++) {
+        const struct asked *asked = reader->threads[i].asked;
+        count += asked && asked->caller.uid == uid;
+    }
+    return count;
+}
+
+/* The first question of a user who has not half of the threads already: long
+ * questions of one user leave room for others'.  NULL when there is none. */
+static struct asked *take_first(struct reader *reader)
+{
+    int share = (reader->thread_count + 1) / 2;
+    struct asked **at = &reader->first;
+    while (*at && busy_for(reader, (*at)->caller.uid) >= share)
+        at = &(*at)->next;
+    struct asked *asked = *at;
+    if (!asked)
+        return NULL;
+    *at = asked->next;
+    if (!*at)
+        reader->end = at;
+    return asked;
 }
 
 /* The next question; NULL when it is time to end. */
-static struct asked *take(struct reader *reader)
+static struct asked *take(struct thread *thread)
 {
+    struct reader *reader = thread->reader;
+    struct asked *asked = NULL;
     pthread_mutex_lock(&reader->mutex);
-    while (!reader->first && !reader->is_closing)
+    while (!reader->is_closing && !(asked = take_first(reader)))
         pthread_cond_wait(&reader->changed, &reader->mutex);
-    struct asked *asked = reader->is_closing ? NULL : reader->first;
-    if (asked) {
-        reader->first = asked->next;
-        if (!reader->first)
-            reader->end = &reader->first;
-    }
+    thread->asked = asked;
     pthread_mutex_unlock(&reader->mutex);
     return asked;
+}
+
+/* It counts no longer among its user's. */
+static void finish(struct thread *thread, struct asked *asked)
+{
+    pthread_mutex_lock(&thread->reader->mutex);
+    thread->asked = NULL;
+    pthread_mutex_unlock(&thread->reader->mutex);
+    asked_free(asked);
 }
 
 static void *work(void *user)
 {
     struct thread *thread = user;
     struct asked *asked;
-    while ((asked = take(thread->reader)))
+    while ((asked = take(thread))) {
         answer(thread, asked);
+        finish(thread, asked);
+    }
     return NULL;
 }
 

@@ -1,8 +1,9 @@
 /* reader.h: questions, answered from read-only connections off the loop.
  *
  * A few threads, each with a connection of its own, so that a long question
- * delays neither a commit nor another question.  Every question has a
- * deadline, because a reader left open would pin the WAL.
+ * delays neither a commit nor another question; one user gets at most half of
+ * the threads.  Every question has a deadline, because a reader left open would
+ * pin the WAL.
  */
 #ifndef DAEMON_READER_H
 #define DAEMON_READER_H

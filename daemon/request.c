@@ -50,9 +50,10 @@ struct method {
 static void ask(struct request *request);
 static void explain(struct request *request);
 static void verify(struct request *request);
+static void order(struct request *request);
+static void control(struct request *request);
 static void keep(struct request *request);
 static void delete (struct request *request);
-static void cancel(struct request *request);
 static void watch(struct request *request);
 static void show_status(struct request *request);
 static void shut_down(struct request *request);
@@ -71,11 +72,15 @@ static void shut_down(struct request *request);
         "after", PARAM_INTEGER, true                                           \
     }
 
+#define ORDER_NAME(name) #name,
+#define ORDER_METHOD(name) {#name, order, {TARGET}},
+
 static const struct method methods[] = {
     {"submit",
      request_submit,
      {{"spec", PARAM_OBJECT, false},
       {"request_id", PARAM_TEXT, false},
+      {"controls", PARAM_OBJECT, true},
       {"dry_run", PARAM_BOOLEAN, true},
       {"fresh", PARAM_BOOLEAN, true}}},
     {"list", ask, {ANY_TARGET, {"state", PARAM_TEXT, true}, PAGE}},
@@ -83,7 +88,8 @@ static const struct method methods[] = {
     {"show", ask, {TARGET}},
     {"history", ask, {TARGET, {"layers", PARAM_BOOLEAN, true}, PAGE}},
     {"results", ask, {TARGET, {"by", PARAM_LIST, true}, PAGE}},
-    {"cancel", cancel, {TARGET}},
+    ORDERS(ORDER_METHOD) /* */
+    {"control", control, {TARGET, {"controls", PARAM_OBJECT, false}}},
     {"keep", keep, {TARGET, {"undo", PARAM_BOOLEAN, true}}},
     {"delete",
      delete,
@@ -99,6 +105,22 @@ static const struct method methods[] = {
 };
 enum { METHOD_COUNT = sizeof methods / sizeof *methods };
 
+/* Of methods that have something to do before `run` that takes long and needs
+ * neither loop nor disk. */
+static const struct preparation {
+    void (*run)(struct request *request);
+    void (*prepare)(struct request *request); /* on another thread */
+    void (*forget)(void *prepared);           /* instead of `run` */
+} preparations[] = {
+    {request_submit, request_submit_prepare, request_submit_forget},
+};
+enum { PREPARATION_COUNT = sizeof preparations / sizeof *preparations };
+
+static void delete_tree(void *tree)
+{
+    cJSON_Delete(tree);
+}
+
 void request_reply(void *user, struct cJSON *result, const struct error *error,
                    struct cJSON *data)
 {
@@ -106,7 +128,10 @@ void request_reply(void *user, struct cJSON *result, const struct error *error,
     struct cJSON *message = result ? rpc_result(request->id, result)
                                    : rpc_error(request->id, error, data);
     connection_answer(request->connection, message);
-    cJSON_Delete(request->message);
+    if (request->length > MESSAGE_BYTES_LARGE)
+        gaitd_errand(request->gaitd, delete_tree, NULL, request->message);
+    else
+        cJSON_Delete(request->message);
     free(request);
 }
 
@@ -147,19 +172,27 @@ static void ask_with(struct request *request, struct cJSON *params)
     ask_for(request, request->method->name, params);
 }
 
+/* The reader's from now on: a list in it may be long. */
+static struct cJSON *take_params(struct request *request)
+{
+    return cJSON_DetachItemViaPointer(request->message, request->params);
+}
+
 static void ask(struct request *request)
 {
-    ask_with(request, cJSON_Duplicate(request->params, true));
+    ask_with(request, take_params(request));
 }
 
 /* Readers do not know what slots there are. */
 static void explain(struct request *request)
 {
     const struct gaitd *gaitd = request->gaitd;
-    struct cJSON *params = cJSON_Duplicate(request->params, true);
+    struct cJSON *params = take_params(request);
     cJSON_AddStringToObject(params, "device_class", gaitd->hello.device_class);
     cJSON_AddItemToObject(params, "slots",
                           json_integer(fleet_slot_count(gaitd->fleet)));
+    cJSON_AddItemToObject(params, "max_running_per_user",
+                          json_integer(gaitd->config->max_running_per_user));
     cJSON_AddItemToObject(params, "now", json_number(gaitd_now()));
     if (fleet_trouble(gaitd->fleet))
         cJSON_AddStringToObject(params, "trouble", fleet_trouble(gaitd->fleet));
@@ -171,11 +204,23 @@ static const char *target_of(const struct request *request)
     return json_text_or(request->params, "target", "");
 }
 
-static void cancel(struct request *request)
+static void order(struct request *request)
 {
-    store_cancel(request->gaitd->store, target_of(request),
-                 connection_caller(request->connection), request_reply,
-                 request);
+    static const char *const names[] = {ORDERS(ORDER_NAME)};
+    int name = 0;
+    while (strcmp(names[name], request->method->name) != 0)
+        name++;
+    store_order(request->gaitd->store, (enum order_name)name,
+                target_of(request), connection_caller(request->connection),
+                request_reply, request);
+}
+
+static void control(struct request *request)
+{
+    store_control(request->gaitd->store, target_of(request),
+                  cJSON_GetObjectItemCaseSensitive(request->params, "controls"),
+                  connection_caller(request->connection), request_reply,
+                  request);
 }
 
 static void verify(struct request *request)
@@ -215,7 +260,7 @@ static void delete (struct request *request)
     if (!request_check_id(request))
         return;
     if (is_set(request, "dry_run"))
-        ask_for(request, "deletion", cJSON_Duplicate(request->params, true));
+        ask_for(request, "deletion", take_params(request));
     else
         store_delete(request->gaitd->store, target_of(request),
                      json_text_or(request->params, "request_id", ""),
@@ -289,8 +334,10 @@ static void shut_down(struct request *request)
     struct gaitd *gaitd = request->gaitd;
     const struct caller *caller = connection_caller(request->connection);
     if (!caller->is_operator) {
-        request_refuse(request, ERROR_PERMISSION,
-                       "only its owner and root may shut gaitd down");
+        request_refuse(
+            request, ERROR_PERMISSION,
+            "only operators may shut gaitd down: its owner, root, and "
+            "members of its operator_group");
     } else if (gaitd->is_stopping) {
         request_refuse(request, ERROR_BUSY, "gaitd is shutting down already");
     } else {
@@ -429,22 +476,75 @@ static bool check_request(struct request *request, const char **method,
     return true;
 }
 
+/* On any thread. */
+static void understand(struct request *request)
+{
+    const char *method = "";
+    struct error *error = &request->error;
+    request->message = message_parse(request->text, request->length, error);
+    request->text = NULL;
+    request->is_refused =
+        !request->message || !check_request(request, &method, error) ||
+        !check_protocol(request->params, error, &request->error_data) ||
+        !find_method(request, method, error) ||
+        !check_params(request->method, request->params, error);
+}
+
+static const struct preparation *preparation_of(const struct request *request)
+{
+    for (int i = 0; i < PREPARATION_COUNT && !request->is_refused; i++)
+        if (preparations[i].run == request->method->run)
+            return &preparations[i];
+    return NULL;
+}
+
+/* On another thread. */
+static void prepare(void *user)
+{
+    struct request *request = user;
+    if (request->text)
+        understand(request);
+    const struct preparation *preparation = preparation_of(request);
+    if (preparation)
+        preparation->prepare(request);
+}
+
+static void go_on(struct request *request)
+{
+    if (request->is_refused)
+        request_reply(request, NULL, &request->error, request->error_data);
+    else
+        request->method->run(request);
+}
+
+static void on_prepared(void *user)
+{
+    struct request *request = user;
+    connection_release(request->connection);
+    if (request->gaitd->is_closing && !request->is_refused) {
+        if (request->prepared)
+            preparation_of(request)->forget(request->prepared);
+        request_refuse(request, ERROR_BUSY, "gaitd is shutting down");
+        return;
+    }
+    go_on(request);
+}
+
 void request_take(struct gaitd *gaitd, struct connection *connection,
                   const char *text, size_t length)
 {
-    struct error error;
-    struct cJSON *data = NULL;
-    const char *method = "";
     struct request *request = xcalloc(1, sizeof *request);
     request->gaitd = gaitd;
     request->connection = connection;
+    request->text = text;
+    request->length = length;
     connection_begin(connection);
-    request->message = message_parse(text, length, &error);
-    if (request->message && check_request(request, &method, &error) &&
-        check_protocol(request->params, &error, &data) &&
-        find_method(request, method, &error) &&
-        check_params(request->method, request->params, &error))
-        request->method->run(request);
-    else
-        request_reply(request, NULL, &error, data);
+    if (length <= MESSAGE_BYTES_LARGE)
+        understand(request);
+    if (!request->text && !preparation_of(request)) {
+        go_on(request);
+    } else {
+        connection_hold(connection);
+        gaitd_errand(gaitd, prepare, on_prepared, request);
+    }
 }

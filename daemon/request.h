@@ -4,6 +4,11 @@
  * types; parameters are checked against it before the method is called, and
  * what is not in the table is refused by name.  A request lives from its
  * message to its reply, and may outlive its connection.
+ *
+ * A message of more than MESSAGE_BYTES_LARGE is parsed and checked on another
+ * thread, and a method's `prepare` runs there whatever the length: nothing
+ * that a client sends holds the loop for longer than a small message takes.
+ * Meanwhile the connection is held, so that its requests keep their order.
  */
 #ifndef DAEMON_REQUEST_H
 #define DAEMON_REQUEST_H
@@ -18,9 +23,15 @@ struct request {
     struct gaitd *gaitd;
     struct connection *connection;
     const struct method *method;
+    const char *text; /* borrowed until the message is parsed; then NULL */
+    size_t length;
     struct cJSON *message; /* owns what the next two borrow */
     const struct cJSON *id;
     struct cJSON *params; /* checked; never NULL */
+    bool is_refused;      /* for the error */
+    struct error error;
+    struct cJSON *error_data;
+    void *prepared; /* by method->prepare, for method->run, which takes it */
 };
 
 /* Takes one message of a client. */
@@ -40,7 +51,9 @@ void request_refuse(struct request *request, enum error_code code,
 /* Whether `request_id` is one; else the request has been refused. */
 bool request_check_id(struct request *request);
 
-/* request_submit.c */
+/* request_submit.c; `prepared` is what request_submit_prepare made. */
+void request_submit_prepare(struct request *request);
 void request_submit(struct request *request);
+void request_submit_forget(void *prepared);
 
 #endif

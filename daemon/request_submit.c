@@ -1,8 +1,9 @@
 /* request_submit.c: a spec comes in, is checked whole, and is stored.
  *
- * Three steps: the spec by itself, then the data sets its jobs name (which a
- * worker program may first have to read, so this takes its time), then the
- * store.  Faults of the first two are all told at once, and nothing is stored.
+ * Three steps: the spec by itself (off the loop: a short one may stand for a
+ * million jobs), then the data sets its jobs name (which a worker program may
+ * first have to read, so this takes its time), then the store.  Faults of the
+ * first two are all told at once, and nothing is stored.
  */
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -47,22 +48,27 @@ static void refuse(struct submit *submit)
     request_reply(submit->request, NULL, &error, data);
 }
 
+static void release(void *submission)
+{
+    submission_free(submission);
+}
+
 static void finish(struct submit *submit)
 {
     struct request *request = submit->request;
-    if (request->gaitd->is_stopping && submit->error.code == ERROR_NONE)
+    struct gaitd *gaitd = request->gaitd;
+    if (gaitd->is_stopping && submit->error.code == ERROR_NONE)
         error_set(&submit->error, ERROR_BUSY, "gaitd is shutting down");
     if (submit->faults.count > 0)
         refuse(submit);
     else if (submit->error.code != ERROR_NONE)
         request_reply(request, NULL, &submit->error, NULL);
     else {
-        store_submit(request->gaitd->store, submit->submission, request_reply,
-                     request);
+        store_submit(gaitd->store, submit->submission, request_reply, request);
         submit->submission = NULL;
     }
     if (submit->submission)
-        submission_free(submit->submission);
+        gaitd_errand(gaitd, release, NULL, submit->submission);
     free(submit->wishes);
     free(submit);
 }
@@ -170,8 +176,6 @@ static void collect(struct submit *submit)
  * of them are told. */
 static void look(struct submit *submit)
 {
-    if (!has_fault(submit, "dataset"))
-        collect(submit);
     int count = submit->wish_count;
     submit->submission->datasets =
         xcalloc((size_t)count + 1, sizeof *submit->submission->datasets);
@@ -186,35 +190,71 @@ static void look(struct submit *submit)
                       on_found, &wishes[i]);
 }
 
-static struct submission *make(struct request *request)
+/* What does not hang on the spec. */
+static void fill(struct submission *submission, const struct request *request)
 {
     const struct gaitd *gaitd = request->gaitd;
-    struct submission *submission = xcalloc(1, sizeof *submission);
     int slots = fleet_slot_count(gaitd->fleet);
-    submission->spec = xcalloc(1, sizeof *submission->spec);
-    submission->spec_json =
-        cJSON_DetachItemFromObjectCaseSensitive(request->params, "spec");
     snprintf(submission->request_id, sizeof submission->request_id, "%s",
              json_text_or(request->params, "request_id", ""));
     submission->caller = *connection_caller(request->connection);
+    submission->queued_most = gaitd->config->max_queued_per_user;
     /* Without slots jobs wait for a gaitd that has some. */
     submission->threads_most = slots > 0 ? slots : 1;
     snprintf(submission->device_class, sizeof submission->device_class, "%s",
              gaitd->hello.device_class);
     submission->fresh = json_boolean_or(request->params, "fresh", false);
     submission->dry_run = json_boolean_or(request->params, "dry_run", false);
-    return submission;
+}
+
+void request_submit_prepare(struct request *request)
+{
+    struct submit *submit = xcalloc(1, sizeof *submit);
+    struct submission *submission = xcalloc(1, sizeof *submission);
+    submit->request = request;
+    submit->submission = submission;
+    submission->spec = xcalloc(1, sizeof *submission->spec);
+    submission->spec_json =
+        cJSON_DetachItemFromObjectCaseSensitive(request->params, "spec");
+    faults_init(&submit->faults);
+    spec_init(submission->spec, submission->spec_json, &submit->faults);
+    if (!has_fault(submit, "dataset"))
+        collect(submit);
+    request->prepared = submit;
+}
+
+void request_submit_forget(void *prepared)
+{
+    struct submit *submit = prepared;
+    submission_free(submit->submission);
+    free(submit->wishes);
+    free(submit);
+}
+
+static void read_controls(struct submit *submit)
+{
+    struct controls *controls = &submit->submission->controls;
+    struct faults *faults = &submit->faults;
+    faults->context = "controls";
+    controls_init(controls);
+    controls_read(
+        cJSON_GetObjectItemCaseSensitive(submit->request->params, "controls"),
+        controls, faults);
+    if (controls->priority > 0 && !submit->submission->caller.is_operator)
+        faults_add(faults, "priority",
+                   "%lld is above 0, which only operators may choose",
+                   (long long)controls->priority);
+    faults->context = "";
 }
 
 void request_submit(struct request *request)
 {
-    if (!request_check_id(request))
+    struct submit *submit = request->prepared;
+    if (!request_check_id(request)) {
+        request_submit_forget(submit);
         return;
-    struct submit *submit = xcalloc(1, sizeof *submit);
-    submit->request = request;
-    submit->submission = make(request);
-    faults_init(&submit->faults);
-    spec_init(submit->submission->spec, submit->submission->spec_json,
-              &submit->faults);
+    }
+    fill(submit->submission, request);
+    read_controls(submit);
     look(submit);
 }

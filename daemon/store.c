@@ -152,6 +152,7 @@ static void remember_slots(struct store *store)
 {
     for (int i = 0; i < store->slot_count; i++) {
         store->attempts[i] = store->slots[i].attempt;
+        store->jobs_of[i] = store->slots[i].job_of;
         store->slots[i].committed = NULL;
     }
 }
@@ -159,8 +160,10 @@ static void remember_slots(struct store *store)
 static void restore_slots(struct store *store, int count)
 {
     store->slot_count = count;
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         store->slots[i].attempt = store->attempts[i];
+        store->slots[i].job_of = store->jobs_of[i];
+    }
 }
 
 /* Nothing of the batch is stored: keep what must not be lost, refuse the
@@ -347,6 +350,7 @@ static void store_free(struct store *store)
     db_close(store->db);
     free(store->slots);
     free(store->attempts);
+    free(store->jobs_of);
     free(store);
 }
 

@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "schema/control.h"
 #include "schema/error.h"
 #include "schema/job.h"
 #include "schema/settings.h"
@@ -113,7 +114,7 @@ typedef void store_reply(void *user, struct cJSON *result,
 struct caller {
     uid_t uid;
     char name[64];
-    bool is_operator; /* root, or the daemon's owner */
+    bool is_operator; /* rights.h */
 };
 
 /* A data set that a spec names, as it was found when it was submitted. */
@@ -126,11 +127,14 @@ struct dataset {
 struct submission {
     struct spec *spec;
     struct cJSON *spec_json; /* as submitted */
+    struct controls controls;
+    int64_t after_id; /* of controls.after, which the store finds; 0: none */
     char request_id[128];
     struct caller caller;
     int dataset_count;
     struct dataset *datasets;
     int threads_most;       /* CPU slots there are */
+    int64_t queued_most;    /* jobs of the caller, not final; 0: no limit */
     char device_class[128]; /* of CPU slots, without threads: see slot_class */
     bool dry_run;
     bool fresh; /* new replicas of all runs, trained from nothing */
@@ -140,8 +144,18 @@ void submission_free(struct submission *submission);
 /* The methods of protocol.md; `result` is theirs. */
 void store_submit(struct store *store, struct submission *submission,
                   store_reply *reply, void *user);
-void store_cancel(struct store *store, const char *target,
-                  const struct caller *caller, store_reply *reply, void *user);
+/* Orders to jobs: X(name), which are methods too. */
+#define ORDERS(X) X(hold) X(pause) X(release) X(cancel)
+#define ORDER_ENUM(name) ORDER_##name,
+enum order_name { ORDERS(ORDER_ENUM) ORDER_COUNT };
+void store_order(struct store *store, enum order_name order, const char *target,
+                 const struct caller *caller, store_reply *reply, void *user);
+/* Chooses controls anew; the object, of control.h's members, is copied. */
+void store_control(struct store *store, const char *target,
+                   const struct cJSON *controls, const struct caller *caller,
+                   store_reply *reply, void *user);
+/* How many jobs of one user run at once, 0: any number.  Before slots open. */
+void store_limit_users(struct store *store, int64_t max_running_per_user);
 /* Exempts a sweep's checkpoints from pruning, or (`undo`) no longer. */
 void store_keep(struct store *store, const char *target, bool undo,
                 const struct caller *caller, store_reply *reply, void *user);

@@ -217,6 +217,7 @@ static bool finish(struct store *store, int64_t sweep, struct error *error)
     if (!statement_finish(s, error))
         return false;
     return change(store, "DELETE FROM sweep WHERE id = ?", sweep, error) &&
+           store_sweep_over(store, sweep, error) &&
            (!name[0] ||
             store_event_add(store, "deleted", sweep, 0, name, error));
 }

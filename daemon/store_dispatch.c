@@ -1,11 +1,10 @@
-/* Slots, and which job gets them next.
+/* Slots, and the jobs that get them.
  *
- * The head of the index job_ready decides: highest priority first, then oldest.
- * A job that no slot here can ever take (another device class, more threads
- * than slots) is taken out of the index with a reason, once, and comes back
- * when a slot opens that makes it possible; so a dispatch never looks at more
- * than the head, however many jobs wait.  A job that only has to wait for
- * several slots at once holds those behind it back, or it would wait for ever.
+ * store_queue.c chooses the job.  One that no slot here can ever take (another
+ * device class, more threads than slots) is taken out of the queue with a
+ * reason, once, and comes back when a slot opens that makes it possible.  A job
+ * that only has to wait for several slots at once holds those behind it back,
+ * or it would wait for ever.
  */
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -16,13 +15,6 @@
 #include "daemon/operation.h"
 #include "schema/json.h"
 #include "schema/memory.h"
-
-/* The head of the queue. */
-struct head {
-    int64_t job, run;
-    int threads;
-    char device_class[160]; /* "": not begun anywhere */
-};
 
 enum { REASON_BYTES = 256 };
 
@@ -75,7 +67,7 @@ static int count_slots(const struct store *store, const char *device_class,
 }
 
 /* Whether a job may run on a class at all, if enough of its slots are free. */
-static bool suits(const struct store *store, const struct head *head,
+static bool suits(const struct store *store, const struct queue_head *head,
                   const struct slot *slot)
 {
     char device_class[160];
@@ -89,7 +81,7 @@ static bool suits(const struct store *store, const struct head *head,
 bool store_offers(const struct store *store, const char *device_class,
                   int threads)
 {
-    struct head head = {.threads = threads};
+    struct queue_head head = {.threads = threads};
     snprintf(head.device_class, sizeof head.device_class, "%s", device_class);
     for (int i = 0; i < store->slot_count; i++)
         if (suits(store, &head, &store->slots[i]))
@@ -99,8 +91,8 @@ bool store_offers(const struct store *store, const char *device_class,
 
 /* The lowest free slot of a class with room for the job now, or NULL;
  * *is_possible says whether there ever is one. */
-static struct slot *find_room(struct store *store, const struct head *head,
-                              bool *is_possible)
+static struct slot *find_room(struct store *store,
+                              const struct queue_head *head, bool *is_possible)
 {
     *is_possible = false;
     for (int i = 0; i < store->slot_count; i++) {
@@ -115,13 +107,19 @@ static struct slot *find_room(struct store *store, const struct head *head,
     return NULL;
 }
 
-static void occupy(struct store *store, struct slot *first, int threads,
-                   int64_t attempt)
+static void occupy(struct store *store, struct slot *first,
+                   const struct queue_head *head, int64_t attempt)
 {
     struct slot *end = store->slots + store->slot_count;
+    int threads = head->threads;
     for (struct slot *slot = first; slot < end && threads > 0; slot++)
         if (is_free(slot) && !strcmp(slot->device_class, first->device_class)) {
             slot->attempt = attempt;
+            slot->job_of = (struct job_of){
+                .owner = head->owner,
+                .sweep = head->sweep,
+                .is_lowest = slot == first,
+            };
             threads--;
         }
 }
@@ -143,7 +141,7 @@ static void print_slots_reason(char reason[REASON_BYTES], int threads)
              threads);
 }
 
-static bool set_aside(struct store *store, const struct head *head,
+static bool set_aside(struct store *store, const struct queue_head *head,
                       struct error *error)
 {
     char reason[REASON_BYTES];
@@ -187,27 +185,8 @@ static bool bring_back(struct store *store, const char *reason,
 
 /* Dispatching. */
 
-static bool read_head(struct store *store, struct head *head, bool *found,
-                      struct error *error)
-{
-    struct statement *s =
-        db_sql(store->db, "SELECT j.id, j.run_id, j.threads, r.device_class "
-                          "FROM job j "
-                          "INDEXED BY job_ready JOIN run r ON r.id = j.run_id "
-                          "WHERE j.is_ready = 1 "
-                          "ORDER BY j.priority DESC, j.id LIMIT 1");
-    *found = statement_next(s);
-    if (*found) {
-        head->job = column_integer(s, 0);
-        head->run = column_integer(s, 1);
-        head->threads = (int)column_integer(s, 2);
-        column_copy(s, 3, head->device_class, sizeof head->device_class);
-    }
-    return statement_finish(s, error);
-}
-
 /* The run of the same key and replica that has begun on that class; 0: none. */
-static bool find_begun(struct store *store, const struct head *head,
+static bool find_begun(struct store *store, const struct queue_head *head,
                        const char *device_class, int64_t *run,
                        struct error *error)
 {
@@ -237,7 +216,7 @@ static bool hand_on(struct store *store, int64_t from, int64_t to,
 
 /* A run that has not begun takes the slot's class, unless there is one of that
  * class already, which then gets its jobs. */
-static bool bind_run(struct store *store, const struct head *head,
+static bool bind_run(struct store *store, const struct queue_head *head,
                      const struct slot *slot, bool *is_bound,
                      struct error *error)
 {
@@ -259,7 +238,7 @@ static bool bind_run(struct store *store, const struct head *head,
     return statement_run(s, error);
 }
 
-static bool add_attempt(struct store *store, const struct head *head,
+static bool add_attempt(struct store *store, const struct queue_head *head,
                         const struct slot *slot, int64_t *attempt,
                         struct error *error)
 {
@@ -315,7 +294,7 @@ static bool tell(struct store *store, const struct slot *slot,
     return true;
 }
 
-static bool start(struct store *store, const struct head *head,
+static bool start(struct store *store, const struct queue_head *head,
                   struct slot *slot, struct error *error)
 {
     struct stored_job job;
@@ -327,19 +306,20 @@ static bool start(struct store *store, const struct head *head,
         return true; /* look again */
     if (!store_run_mend(store, head->run, error) ||
         !add_attempt(store, head, slot, &attempt, error) ||
+        !store_queue_served(store, head->owner, attempt, error) ||
         !store_job_load(store, head->job, &job, error) ||
         !store_job_move(store, &job, JOB_ON_dispatch, NULL, error))
         return false;
-    occupy(store, slot, head->threads, attempt);
+    occupy(store, slot, head, attempt);
     return tell(store, slot, &job, attempt, error);
 }
 
 bool store_dispatch(struct store *store, struct error *error)
 {
     while (!store->is_draining && has_free_slot(store)) {
-        struct head head;
+        struct queue_head head;
         bool found = false, is_possible = false;
-        if (!read_head(store, &head, &found, error))
+        if (!store_queue_head(store, &head, &found, error))
             return false;
         if (!found)
             return true;
@@ -374,8 +354,10 @@ static void make_slots(struct store *store, int count)
     store->slots = xrealloc(store->slots, wanted * sizeof *store->slots);
     store->attempts =
         xrealloc(store->attempts, wanted * sizeof *store->attempts);
+    store->jobs_of = xrealloc(store->jobs_of, wanted * sizeof *store->jobs_of);
     memset(store->slots + had, 0, (wanted - had) * sizeof *store->slots);
     memset(store->attempts + had, 0, (wanted - had) * sizeof *store->attempts);
+    memset(store->jobs_of + had, 0, (wanted - had) * sizeof *store->jobs_of);
     store->slot_count = count;
 }
 
@@ -394,10 +376,11 @@ static bool run_slot_open(struct store *store, struct operation *operation,
     struct slot_operation *o = (struct slot_operation *)operation;
     make_slots(store, o->number + 1);
     struct slot *slot = &store->slots[o->number];
-    int64_t attempt = slot->attempt;
+    struct slot before = *slot;
     o->was_out |= slot->is_out; /* this may be tried again */
     *slot = o->slot;
-    slot->attempt = attempt;
+    slot->attempt = before.attempt;
+    slot->job_of = before.job_of;
     int count = count_slots(store, slot->device_class, false);
     char device_class[160], reason[REASON_BYTES];
     print_class(device_class, slot->device_class, count);

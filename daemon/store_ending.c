@@ -140,7 +140,9 @@ static bool end(struct store *store, int64_t attempt, int64_t job_id,
     if (ending->outcome == OUTCOME_diverged &&
         !remember_divergence(store, job.run, ending, error))
         return false;
-    if (counted[ending->outcome].noun && !count_crash(store, &job, error))
+    /* One that was paused or cancelled may end as it likes. */
+    if (counted[ending->outcome].noun && job.state == JOB_running &&
+        !count_crash(store, &job, error))
         return false;
     if (job.state == JOB_running && !end_job(store, &job, ending, error))
         return false;
@@ -269,6 +271,8 @@ bool store_recover(struct store *store, struct error *error)
         if (!end(store, attempt, job, &lost, error))
             return false;
     }
+    if (!store_sweep_recover(store, error))
+        return false;
     struct error text;
     error_set(&text, ERROR_NONE, "%d attempts had been cut short", count);
     return store_event_add(store, "started", 0, 0, text.text, error);

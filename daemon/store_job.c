@@ -112,7 +112,8 @@ static bool update_state(struct store *store, const struct stored_job *job,
                    "WHERE id = ?");
     bind_text(s, job_state_name(job->state));
     /* A reason keeps a queued job from being woken: see set_aside. */
-    bind_text(s, job_is_final(job->state) ? reason : NULL);
+    bool has_reason = job_is_final(job->state) || job->state == JOB_held;
+    bind_text(s, has_reason ? reason : NULL);
     bind_integer(s, job->state == JOB_running);
     bind_real(s, store->now);
     bind_integer(s, job_is_final(job->state));
@@ -155,7 +156,9 @@ bool store_job_move(struct store *store, struct stored_job *job,
                          job_state_name(from));
     job->state = (enum job_state)to;
     return update_state(store, job, reason, error) &&
-           (job->state != JOB_done || keep_metrics(store, job, error)) &&
+           (job->state != JOB_done ||
+            (keep_metrics(store, job, error) &&
+             store_sweep_over(store, job->sweep, error))) &&
            (job->state != JOB_failed ||
             store_event_add(store, "failed", job->sweep, job->id, reason,
                             error)) &&
@@ -186,9 +189,8 @@ static bool load_run(struct store *store, struct stored_run *run,
     return statement_finish(s, error);
 }
 
-static bool first_queued(struct statement *s, int64_t run,
-                         struct stored_job *job, bool *found,
-                         struct error *error)
+static bool first_open(struct statement *s, int64_t run, struct stored_job *job,
+                       bool *found, struct error *error)
 {
     bind_integer(s, run);
     *found = statement_next(s);
@@ -197,19 +199,20 @@ static bool first_queued(struct statement *s, int64_t run,
     return statement_finish(s, error);
 }
 
-#define QUEUED                                                                 \
-    JOB "INDEXED BY job_queued " RUN "WHERE j.run_id = ? "                     \
-        "AND j.state = 'queued' ORDER BY j.nb_epochs "
+#define OPEN                                                                   \
+    JOB "INDEXED BY job_open " RUN "WHERE j.run_id = ? "                       \
+        "AND j.state IN ('held', 'queued') ORDER BY j.nb_epochs "
 
-/* Queued jobs whose last row is stored. */
+/* Held and queued jobs whose last row is stored: for them nothing is left to
+ * be held back. */
 static bool finish_satisfied(struct store *store, const struct stored_run *run,
                              struct error *error)
 {
     for (;;) {
         struct stored_job job;
         bool found = false;
-        if (!first_queued(db_sql(store->db, QUEUED "LIMIT 1"), run->id, &job,
-                          &found, error))
+        if (!first_open(db_sql(store->db, OPEN "LIMIT 1"), run->id, &job,
+                        &found, error))
             return false;
         if (!found || job.nb_epochs > run->epochs_done)
             return true;
@@ -218,15 +221,15 @@ static bool finish_satisfied(struct store *store, const struct stored_run *run,
     }
 }
 
-/* Queued jobs that the run's divergence forbids. */
+/* Those that the run's divergence forbids. */
 static bool fail_hopeless(struct store *store, const struct stored_run *run,
                           struct error *error)
 {
     for (;;) {
         struct stored_job job;
         bool found = false;
-        if (!first_queued(db_sql(store->db, QUEUED "DESC LIMIT 1"), run->id,
-                          &job, &found, error))
+        if (!first_open(db_sql(store->db, OPEN "DESC LIMIT 1"), run->id, &job,
+                        &found, error))
             return false;
         if (!found || job.nb_epochs < run->diverged_epoch)
             return true;
@@ -241,9 +244,8 @@ static bool is_taken(struct store *store, int64_t run, bool *is_taken,
     struct statement *s =
         db_sql(store->db,
                "SELECT 1 FROM job j WHERE j.run_id = ? AND (j.is_ready = 1 OR "
-               "j.state = 'running' OR (j.state <> 'queued' AND EXISTS "
-               "(SELECT 1 FROM attempt a WHERE a.job_id = j.id "
-               "AND a.ended_at IS NULL))) LIMIT 1");
+               "j.state = 'running' OR EXISTS (SELECT 1 FROM attempt a "
+               "WHERE a.job_id = j.id AND a.ended_at IS NULL)) LIMIT 1");
     bind_integer(s, run);
     *is_taken = statement_next(s);
     return statement_finish(s, error);
@@ -257,9 +259,11 @@ bool store_run_release(struct store *store, int64_t run, struct error *error)
     if (is_busy)
         return true;
     struct statement *s = db_sql(
-        store->db, "UPDATE job SET is_ready = 1 WHERE id = (SELECT min(id) "
-                   "FROM job WHERE run_id = ? AND state = 'queued' "
-                   "AND reason IS NULL)");
+        store->db,
+        "UPDATE job SET is_ready = 1 WHERE id = (SELECT min(j.id) FROM job j "
+        "JOIN sweep s ON s.id = j.sweep_id WHERE j.run_id = ? AND "
+        "j.state = 'queued' AND j.reason IS NULL AND ifnull(s.after_id, 0) = 0"
+        ")");
     bind_integer(s, run);
     return statement_run(s, error);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/columns.h"
 #include "daemon/operation.h"
 #include "daemon/submission.h"
 #include "daemon/wish.h"
@@ -29,6 +30,7 @@ struct tally {
     /* Jobs by what their runs have: nothing, some epochs, all of them, a
      * divergence in the way, a device class that is gone. */
     int64_t fresh, continued, done, failed, waiting;
+    bool waits;       /* for another sweep: no job is ready yet */
     int64_t gone_run; /* one of the last kind, and its class */
     char gone_class[160];
 };
@@ -182,11 +184,23 @@ static bool has_spec(const struct sweep_row *sweep,
     return is_same;
 }
 
+/* Takes `text`. */
+static void note(struct cJSON *notes, char *text)
+{
+    cJSON_AddItemToArray(notes, cJSON_CreateString(text));
+    free(text);
+}
+
 static void give_existing(struct submit_operation *o,
                           const struct sweep_row *sweep)
 {
     struct tally tally = {.done = sweep->done};
-    o->operation.result = write_reply(sweep, true, &tally, cJSON_CreateArray());
+    struct cJSON *notes = cJSON_CreateArray();
+    if (!controls_are_default(&o->submission->controls))
+        note(notes, xprintf("the sweep keeps its own controls, which \"gaitctl "
+                            "show %s\" tells",
+                            sweep->name));
+    o->operation.result = write_reply(sweep, true, &tally, notes);
 }
 
 /* The sweep that this request, sent once before, has made. */
@@ -243,26 +257,35 @@ static bool find_name(struct store *store, struct submit_operation *o,
 /* Jobs. */
 
 static bool insert_job(struct store *store, const struct stored_job *job,
-                       const struct settings *settings, bool is_ready,
+                       const struct settings *settings,
+                       const struct submission *submission, bool is_ready,
                        struct error *error)
 {
-    struct statement *s =
-        db_sql(store->db, "INSERT INTO job (id, sweep_id, position, run_id, "
-                          "nb_epochs, label, device, threads, state, is_ready, "
-                          "submitted_at) "
-                          "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)");
+    struct statement *s = db_sql(
+        store->db, "INSERT INTO job (id, sweep_id, owner_uid, position, "
+                   "run_id, nb_epochs, label, device, threads, state, reason, "
+                   "priority, is_ready, submitted_at) "
+                   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    struct error reason = {0};
+    bool is_held = job->state == JOB_held;
+    if (is_held)
+        error_set(&reason, ERROR_NONE, "held by %s", submission->caller.name);
     bind_integer(s, job->id);
     bind_integer(s, job->sweep);
+    bind_integer(s, submission->caller.uid);
     bind_integer(s, job->position);
     bind_integer(s, job->run);
     bind_integer(s, job->nb_epochs);
     bind_text(s, job->label);
     bind_text(s, settings->device);
     bind_integer(s, settings->threads);
+    bind_text(s, job_state_name(job->state));
+    bind_text(s, is_held ? reason.text : NULL);
+    bind_integer(s, submission->controls.priority);
     bind_integer(s, is_ready);
     bind_real(s, store->now);
     return statement_run(s, error) &&
-           store_job_tell(store, job, JOB_queued, NULL, error);
+           store_job_tell(store, job, job->state, NULL, error);
 }
 
 static void count(struct tally *tally, const struct found_run *run,
@@ -316,10 +339,11 @@ static bool add_job(struct store *store, const struct submission *s,
                            wish.settings.batch_size,
         .epochs_done = run.epochs_done,
         .step = run.epochs_done < 0 ? -1 : 0,
-        .state = JOB_queued,
+        .state = s->controls.hold ? JOB_held : JOB_queued,
     };
     memcpy(job.label, wish.label, sizeof job.label);
-    return insert_job(store, &job, &wish.settings, is_new, error) &&
+    bool is_ready = is_new && !s->controls.hold && !tally->waits;
+    return insert_job(store, &job, &wish.settings, s, is_ready, error) &&
            (is_new || settle_job(store, &job, &run, error));
 }
 
@@ -341,8 +365,8 @@ static bool insert_sweep(struct store *store, const struct submission *s,
     char *spec = json_print(s->spec_json, &length);
     struct statement *i = db_sql(
         store->db, "INSERT INTO sweep (id, name, owner, owner_uid, spec, "
-                   "request_id, job_count, submitted_at) "
-                   "VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+                   "request_id, job_count, submitted_at" CONTROL_COLUMNS
+                   ") VALUES (?, ?, ?, ?, ?, ?, ?, ?" CONTROL_PARAMETERS ")");
     bind_integer(i, sweep->id);
     bind_text(i, sweep->name);
     bind_text(i, sweep->owner);
@@ -351,6 +375,7 @@ static bool insert_sweep(struct store *store, const struct submission *s,
     bind_text(i, s->request_id);
     bind_integer(i, sweep->job_count);
     bind_real(i, store->now);
+    controls_bind(i, &s->controls);
     bool is_fine = statement_run(i, error);
     free(spec);
     return is_fine && store_event_add(store, "submitted", sweep->id, 0,
@@ -377,18 +402,14 @@ static bool make_sweep(struct store *store, const struct submission *s,
                  (long long)sweep->id);
     tally->sweep = sweep->id;
     tally->first_job = sweep->first_job;
-    if (!s->dry_run && !insert_sweep(store, s, sweep, error))
+    if (!s->dry_run && (!insert_sweep(store, s, sweep, error) ||
+                        !store_sweep_wait(store, sweep->id, s->after_id,
+                                          &tally->waits, error)))
         return false;
     for (int64_t i = 0; i < sweep->job_count; i++)
         if (!add_job(store, s, i, tally, error))
             return false;
     return true;
-}
-
-static void note(struct cJSON *notes, char *text)
-{
-    cJSON_AddItemToArray(notes, cJSON_CreateString(text));
-    free(text);
 }
 
 static void note_tally(const struct tally *tally, const struct submission *s,
@@ -414,11 +435,12 @@ static void note_tally(const struct tally *tally, const struct submission *s,
 static bool submit_new(struct store *store, struct submit_operation *o,
                        struct cJSON **notes, struct error *error)
 {
-    const struct submission *s = o->submission;
+    struct submission *s = o->submission;
     struct sweep_row sweep = {0};
     struct tally tally = {0};
     struct faults faults;
     faults_init(&faults);
+    store_after_find(store, s, &faults);
     submission_review(s, &faults, *notes);
     if (faults.count) {
         o->operation.data = cJSON_CreateObject();
@@ -426,7 +448,8 @@ static bool submit_new(struct store *store, struct submit_operation *o,
         return error_set(error, ERROR_SPEC, "the spec has %d fault%s",
                          faults.count, faults.count == 1 ? "" : "s");
     }
-    if (!make_sweep(store, s, &sweep, &tally, error))
+    if (!store_quota_check(store, s, s->spec->job_count, error) ||
+        !make_sweep(store, s, &sweep, &tally, error))
         return false;
     note_tally(&tally, s, *notes);
     o->operation.result = write_reply(&sweep, false, &tally, *notes);

@@ -31,7 +31,7 @@ struct original {
 };
 
 struct verification {
-    int64_t sweep, first_job;
+    int64_t sweep, first_job, owner;
     int64_t count, capacity;
     struct original *originals;
     int64_t skipped_count;
@@ -196,13 +196,15 @@ static bool insert_job(struct store *store, const struct verification *v,
     int64_t run;
     if (!insert_run(store, original->job, &run, error))
         return false;
-    struct statement *s = db_sql(
-        store->db, "INSERT INTO job (id, sweep_id, position, run_id, "
-                   "nb_epochs, label, device, threads, state, is_ready, "
-                   "submitted_at, verifies) SELECT ?, ?, ?, ?, ?, label, "
-                   "device, threads, 'queued', 1, ?, id FROM job WHERE id = ?");
+    struct statement *s =
+        db_sql(store->db,
+               "INSERT INTO job (id, sweep_id, owner_uid, position, run_id, "
+               "nb_epochs, label, device, threads, state, is_ready, "
+               "submitted_at, verifies) SELECT ?, ?, ?, ?, ?, ?, label, "
+               "device, threads, 'queued', 1, ?, id FROM job WHERE id = ?");
     bind_integer(s, v->first_job + position);
     bind_integer(s, v->sweep);
+    bind_integer(s, v->owner);
     bind_integer(s, position);
     bind_integer(s, run);
     bind_integer(s, original->epochs);
@@ -235,6 +237,7 @@ static bool store_all(struct store *store, struct verify_operation *o,
         !read_id(store, STORE_LAST_JOB, &v->first_job, error))
         return false;
     snprintf(name, sizeof name, "verify-%lld", (long long)v->sweep);
+    v->owner = o->caller.uid;
     if (!insert_sweep(store, o, v, name, error))
         return false;
     for (int64_t i = 0; i < v->count; i++)

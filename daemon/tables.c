@@ -126,11 +126,10 @@ static bool has_column(struct db *db, const struct setting *setting, bool *has,
     return statement_finish(s, error);
 }
 
-static char *column_default(const struct setting *setting)
+/* `defaults`: the struct that the setting is a field of. */
+static char *column_default(const struct setting *setting, const void *defaults)
 {
-    struct settings defaults;
-    settings_init(&defaults);
-    const void *field = (const char *)&defaults + setting->offset;
+    const void *field = (const char *)defaults + setting->offset;
     switch (setting->type) {
     case SETTING_TEXT:
         return xprintf("TEXT NOT NULL DEFAULT '%s'", (const char *)field);
@@ -145,22 +144,33 @@ static char *column_default(const struct setting *setting)
     return NULL;
 }
 
+static bool add_column(struct db *db, const struct setting *setting,
+                       const void *defaults, struct error *error)
+{
+    bool has = false;
+    if (!has_column(db, setting, &has, error))
+        return false;
+    if (has)
+        return true;
+    char *type = column_default(setting, defaults);
+    char *sql = xprintf("ALTER TABLE %s ADD COLUMN %s %s",
+                        column_table(setting), setting->name, type);
+    free(type);
+    return run_text(db, sql, error);
+}
+
 static bool add_columns(struct db *db, struct error *error)
 {
-    for (int i = 0; i < setting_count; i++) {
-        const struct setting *setting = &setting_table[i];
-        bool has = false;
-        if (!has_column(db, setting, &has, error))
+    struct settings settings;
+    struct controls controls;
+    settings_init(&settings);
+    controls_init(&controls);
+    for (int i = 0; i < setting_count; i++)
+        if (!add_column(db, &setting_table[i], &settings, error))
             return false;
-        if (has)
-            continue;
-        char *type = column_default(setting);
-        char *sql = xprintf("ALTER TABLE %s ADD COLUMN %s %s",
-                            column_table(setting), setting->name, type);
-        free(type);
-        if (!run_text(db, sql, error))
+    for (int i = 0; i < CONTROL_COUNT; i++)
+        if (!add_column(db, &control_table[i], &controls, error))
             return false;
-    }
     return true;
 }
 

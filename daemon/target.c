@@ -154,27 +154,59 @@ bool target_find(struct db *db, const char *text, const struct caller *caller,
     return found || refuse(db, text, error);
 }
 
+/* The first job that is somebody else's; of a sweep the sweep. */
+static bool find_foreign(struct db *db, const struct target *target,
+                         const struct caller *caller, char text[512],
+                         bool *is_foreign, struct error *error)
+{
+    struct statement *s = db_sql(
+        db, target->sweep
+                ? "SELECT 'sweep \"' || name || '\" belongs to ' || owner "
+                  "FROM sweep WHERE id = ?2 AND owner_uid <> ?1"
+                : "SELECT 'job ' || j.id || ' of sweep \"' || s.name || "
+                  "'\" belongs to ' || s.owner FROM job j JOIN sweep s ON "
+                  "s.id = j.sweep_id WHERE j.owner_uid <> ? AND " TARGET_JOBS
+                  " ORDER BY j.id LIMIT 1");
+    bind_integer(s, caller->uid);
+    if (target->sweep)
+        bind_integer(s, target->sweep);
+    else
+        target_bind(s, target);
+    *is_foreign = statement_next(s);
+    if (*is_foreign)
+        column_copy(s, 0, text, 512);
+    return statement_finish(s, error);
+}
+
 bool target_check_owner(struct db *db, const struct target *target,
                         const struct caller *caller, struct error *error)
 {
+    char text[512];
+    bool is_foreign = false;
     if (caller->is_operator)
         return true;
-    char name[SPEC_NAME_BYTES], owner[64];
-    struct statement *s = db_sql(
-        db, "SELECT s.name, s.owner FROM sweep s WHERE s.owner_uid <> ? AND "
-            "s.id IN (SELECT j.sweep_id FROM job j WHERE " TARGET_JOBS ") "
-            "LIMIT 1");
-    bind_integer(s, caller->uid);
-    target_bind(s, target);
-    bool is_foreign = statement_next(s);
-    if (is_foreign) {
-        column_copy(s, 0, name, sizeof name);
-        column_copy(s, 1, owner, sizeof owner);
-    }
-    if (!statement_finish(s, error))
+    if (!find_foreign(db, target, caller, text, &is_foreign, error))
         return false;
-    return !is_foreign || error_set(error, ERROR_PERMISSION,
-                                    "sweep \"%s\" belongs to %s", name, owner);
+    return !is_foreign || error_set(error, ERROR_PERMISSION, "%s", text);
+}
+
+bool target_count(struct db *db, const struct target *target,
+                  int64_t count[JOB_STATE_COUNT], struct error *error)
+{
+    memset(count, 0, JOB_STATE_COUNT * sizeof *count);
+    struct statement *s = db_sql(
+        db, target->sweep
+                ? "SELECT state, count(*) FROM job WHERE sweep_id = ? "
+                  "GROUP BY state"
+                : "SELECT j.state, count(*) FROM job j WHERE " TARGET_JOBS
+                  " GROUP BY j.state");
+    if (target->sweep)
+        bind_integer(s, target->sweep);
+    else
+        target_bind(s, target);
+    while (statement_next(s))
+        count[job_state_find(column_text(s, 0))] = column_integer(s, 1);
+    return statement_finish(s, error);
 }
 
 void target_bind(struct statement *statement, const struct target *target)

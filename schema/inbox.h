@@ -36,6 +36,12 @@ char *inbox_room(struct inbox *inbox, size_t wanted, size_t *available,
                  struct error *error);
 void inbox_filled(struct inbox *inbox, size_t count);
 
+/* Bytes that are in but were not handed out. */
+static inline size_t inbox_pending(const struct inbox *inbox)
+{
+    return inbox->used - inbox->taken;
+}
+
 /* The next whole line without its newline, or NULL when there is none yet.
  * Valid until the next call of any inbox function.  A line over
  * MESSAGE_BYTES_MAX that came in at once is handed out: message_parse refuses

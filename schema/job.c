@@ -9,14 +9,16 @@ static const char *const events[] = {JOB_EVENTS(NAME)};
 
 /* One more than the state that follows, so that what is not said is illegal.
  *
- * finish of a queued job: its run has the epochs already.  fail of a queued
- * job: its run diverged before them.  requeue: the attempt ended through no
- * fault of the job. */
+ * finish of a held or queued job: its run has the epochs already.  fail of one:
+ * its run diverged before them.  hold of a running job: it is paused.  requeue:
+ * the attempt ended through no fault of the job. */
 #define TO(state) (JOB_##state + 1)
 static const unsigned char next[JOB_STATE_COUNT][JOB_EVENT_COUNT] = {
     [JOB_held] =
         {
             [JOB_ON_release] = TO(queued),
+            [JOB_ON_finish] = TO(done),
+            [JOB_ON_fail] = TO(failed),
             [JOB_ON_cancel] = TO(cancelled),
         },
     [JOB_queued] =
@@ -29,6 +31,7 @@ static const unsigned char next[JOB_STATE_COUNT][JOB_EVENT_COUNT] = {
         },
     [JOB_running] =
         {
+            [JOB_ON_hold] = TO(held),
             [JOB_ON_requeue] = TO(queued),
             [JOB_ON_finish] = TO(done),
             [JOB_ON_fail] = TO(failed),

@@ -10,6 +10,12 @@
 #include "schema/memory.h"
 #include "schema/utf8.h"
 
+void json_init(void)
+{
+    cJSON_Hooks hooks = {.malloc_fn = xmalloc, .free_fn = free};
+    cJSON_InitHooks(&hooks);
+}
+
 struct cJSON *json_number(double value)
 {
     return isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull();
@@ -132,9 +138,9 @@ static void put_raw(struct printer *p, const char *text)
 {
     size_t start = p->used;
     put_text(p, text);
-    for (size_t i = start; i < p->used; i++)
-        if (p->text[i] == '\n')
-            p->text[i] = ' ';
+    char *at = p->text + start;
+    while ((at = strchr(at, '\n')))
+        *at = ' ';
 }
 
 static void put_value(struct printer *p, const cJSON *value);
@@ -181,6 +187,31 @@ char *json_print(const struct cJSON *value, size_t *length)
     put_value(&p, value);
     *length = p.used;
     return p.text;
+}
+
+enum { LARGE = 1000 };
+
+/* Counts down from `left`, and ends there. */
+static int count_down(const cJSON *value, int left)
+{
+    for (const cJSON *item = value->child; item && left > 0; item = item->next)
+        left = count_down(item, left - 1);
+    return left;
+}
+
+bool json_is_large(const struct cJSON *value)
+{
+    return count_down(value, LARGE) <= 0;
+}
+
+struct cJSON *json_raw(struct cJSON *value)
+{
+    size_t length;
+    char *text = json_print(value, &length);
+    cJSON *raw = cJSON_CreateRaw(text);
+    free(text);
+    cJSON_Delete(value);
+    return raw;
 }
 
 bool json_is_integer(const struct cJSON *value)

@@ -14,6 +14,10 @@
 
 struct cJSON;
 
+/* To be called once, by main: from then on cJSON's allocations die on failure
+ * as xmalloc's do, instead of leaving members out in silence. */
+void json_init(void);
+
 enum { JSON_NUMBER_BYTES = 32 };
 #define JSON_INTEGER_MAX INT64_C(9007199254740992) /* 2^53 */
 
@@ -29,6 +33,11 @@ void json_number_print(double value, char text[JSON_NUMBER_BYTES]);
  * holds a newline; bytes that are not UTF-8 become U+FFFD.  Dies when memory
  * is out. */
 char *json_print(const struct cJSON *value, size_t *length);
+
+/* Whether printing it takes long: more than some 1,000 values. */
+bool json_is_large(const struct cJSON *value);
+/* The same value as text that is printed already; takes `value`. */
+struct cJSON *json_raw(struct cJSON *value);
 
 /* Members with a type.  Each returns false and sets ERROR_PARAMS with the
  * member's name when it is missing or of another type; the `_or` forms give

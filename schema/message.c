@@ -77,6 +77,17 @@ static bool check(const cJSON *value, struct error *error)
     return true;
 }
 
+/* A tree is made of many small allocations, which die on failure (json_init);
+ * so its whole size is asked for first, where refusing is possible. */
+static bool has_room(size_t length, size_t values, struct error *error)
+{
+    enum { OVERHEAD = 48 }; /* of a value's and its name's allocations */
+    void *probe = malloc(length + values * (sizeof(cJSON) + OVERHEAD));
+    free(probe);
+    return probe || error_set(error, ERROR_MEMORY,
+                              "no memory for a message of %zu bytes", length);
+}
+
 struct cJSON *message_parse(const char *text, size_t length,
                             struct error *error)
 {
@@ -85,7 +96,9 @@ struct cJSON *message_parse(const char *text, size_t length,
                   MESSAGE_BYTES_MAX);
         return NULL;
     }
-    if (!syntax_check(text, length, error))
+    size_t values;
+    if (!syntax_check(text, length, &values, error) ||
+        !has_room(length, values, error))
         return NULL;
     cJSON *message = cJSON_ParseWithLengthOpts(text, length, NULL, false);
     if (!message) {

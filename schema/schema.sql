@@ -5,7 +5,9 @@
 -- database is opened, from the settings table (schema/settings.h), so none is
 -- listed here; true is 1, "all" is 0.  What has no effect on a run is at its
 -- default there and in the views, orthogonal_init too where it is forced
--- (settings_canonical in schema/settings.h).  Times are seconds since 1970 (UTC),
+-- (settings_canonical in schema/settings.h).  Likewise the controls
+-- (schema/control.h) are columns of `sweep`, "none" being 0 or '': `hold` is
+-- whether jobs that it gets are held at first.  Times are seconds since 1970 (UTC),
 -- durations seconds, accuracies fractions.
 -- Read it with `sqlite3 -readonly`: only gaitd may write.
 --
@@ -36,6 +38,9 @@ CREATE TABLE sweep (
     is_hidden    INTEGER NOT NULL DEFAULT 0,  -- a verification: see job
     is_complete  INTEGER NOT NULL DEFAULT 1,  -- 0: its jobs are still going in
                                               -- (or out: see deletion)
+    after_id     INTEGER,                     -- the sweep that `after` names,
+                                              -- while this one waits for it;
+                                              -- 0: its jobs are being let go
     is_kept      INTEGER NOT NULL DEFAULT 0   -- no checkpoint of it is pruned
 ) STRICT;
 
@@ -55,6 +60,12 @@ CREATE TABLE deletion (                       -- of a sweep; stays, so that ids
     is_finished INTEGER NOT NULL DEFAULT 0,
     deleted_at  REAL    NOT NULL
 ) STRICT;
+CREATE INDEX sweep_after ON sweep (after_id) WHERE after_id IS NOT NULL;
+
+CREATE TABLE owner (                          -- of sweeps, once one was served
+    uid  INTEGER PRIMARY KEY,
+    turn INTEGER NOT NULL                     -- their last attempt: who was
+) STRICT;                                     -- served longest ago comes next
 
 CREATE TABLE run (
     id             INTEGER PRIMARY KEY,
@@ -75,6 +86,7 @@ CREATE UNIQUE INDEX run_identity ON run (key, ifnull(device_class, ''), replica)
 CREATE TABLE job (
     id           INTEGER PRIMARY KEY,
     sweep_id     INTEGER NOT NULL REFERENCES sweep (id),
+    owner_uid    INTEGER NOT NULL DEFAULT 0,  -- the sweep's
     position     INTEGER NOT NULL,            -- in the sweep, from 0
     run_id       INTEGER NOT NULL REFERENCES run (id),
     nb_epochs    INTEGER NOT NULL,
@@ -87,7 +99,8 @@ CREATE TABLE job (
     priority     INTEGER NOT NULL DEFAULT 0,
     attempts     INTEGER NOT NULL DEFAULT 0,
     crashes      INTEGER NOT NULL DEFAULT 0,  -- in a row, without progress
-    reason       TEXT,                        -- why it failed, or what a
+    reason       TEXT,                        -- why it failed, by whom it is
+                                              -- held or was cancelled, what a
                                               -- queued one waits for
     retry_at     REAL,                        -- when a queued one has waited
                                               -- long enough after a crash
@@ -106,10 +119,10 @@ CREATE TABLE job (
                                               -- again; NULL: none
     UNIQUE (sweep_id, position)
 ) STRICT;
-CREATE INDEX job_ready ON job (priority DESC, id) WHERE is_ready = 1;
+CREATE INDEX job_ready ON job (lane, priority DESC, owner_uid, sweep_id, id) WHERE is_ready = 1;
 CREATE INDEX job_waiting ON job (reason) WHERE state = 'queued' AND reason IS NOT NULL;
+CREATE INDEX job_open ON job (run_id, nb_epochs) WHERE state IN ('held', 'queued');
 CREATE INDEX job_retry ON job (retry_at) WHERE retry_at IS NOT NULL;
-CREATE INDEX job_queued ON job (run_id, nb_epochs) WHERE state = 'queued';
 CREATE INDEX job_run ON job (run_id);
 CREATE INDEX job_verifies ON job (verifies) WHERE verifies IS NOT NULL;
 CREATE INDEX job_state ON job (sweep_id, state);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "schema/control.h"
 #include "schema/faults.h"
 #include "schema/json.h"
 #include "schema/nearest.h"
@@ -217,6 +218,16 @@ static const char *check_widths(char *text)
     return strcmp(text, "none") ? widths_read(text, widths, NULL) : NULL;
 }
 
+/* Whether it is the name of anything is for those to say who know the things.
+ */
+static const char *check_name(char *text)
+{
+    size_t length = strlen(text);
+    return length && length < CONTROL_TEXT_BYTES
+               ? NULL
+               : "not a name of 1 to 127 bytes";
+}
+
 static const struct {
     const char *name;
     const char *(*check)(char *text);
@@ -231,6 +242,8 @@ static const char *check_free_text(const struct setting *setting, char *text)
     for (size_t i = 0; i < sizeof free_texts / sizeof free_texts[0]; i++)
         if (!strcmp(free_texts[i].name, setting->name))
             return free_texts[i].check(text);
+    if (setting->kind == SETTING_CONTROL)
+        return check_name(text);
     return "not a value that can be checked";
 }
 

@@ -106,6 +106,7 @@ enum setting_kind {
     SETTING_MEASUREMENT,
     SETTING_PLACEMENT,
     SETTING_LENGTH,
+    SETTING_CONTROL, /* of a sweep: schema/control.h */
 };
 
 #define SETTING_ONE(...) +1

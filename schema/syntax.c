@@ -230,7 +230,8 @@ static bool element(struct syntax *s, bool is_first)
     return value(s);
 }
 
-bool syntax_check(const char *text, size_t length, struct error *error)
+bool syntax_check(const char *text, size_t length, size_t *values,
+                  struct error *error)
 {
     struct syntax s = {.text = text, .length = length, .error = error};
     skip_space(&s);
@@ -245,5 +246,6 @@ bool syntax_check(const char *text, size_t length, struct error *error)
         if (!element(&s, is_first))
             return false;
     }
+    *values = s.values;
     return s.at == length || unexpected(&s);
 }

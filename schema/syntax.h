@@ -19,7 +19,9 @@ enum {
     SYNTAX_VALUES_MAX = 500000, /* values, each of which costs 64 bytes */
 };
 
-/* ERROR_PARSE, with the place as a byte counted from 1, or ERROR_TOO_LARGE. */
-bool syntax_check(const char *text, size_t length, struct error *error);
+/* ERROR_PARSE, with the place as a byte counted from 1, or ERROR_TOO_LARGE.
+ * `*values` receives how many there are. */
+bool syntax_check(const char *text, size_t length, size_t *values,
+                  struct error *error);
 
 #endif

@@ -236,6 +236,7 @@ static bool read_options(int argc, char **argv, struct options *options)
 int main(int argc, char **argv)
 {
     struct options options;
+    json_init();
     if (!read_options(argc, argv, &options))
         return usage("see below");
     if (optind < argc && options.mode != PREPARE)

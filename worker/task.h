@@ -23,7 +23,7 @@ struct task {
 };
 
 /* Texts are borrowed from the message.  `attempt` is set (or -1) also on
- * failure. */
+ * failure; the task is the caller's to release in either case. */
 bool task_init(struct task *task, const struct cJSON *start,
                struct error *error);
 void task_release(struct task *task);

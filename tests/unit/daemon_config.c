@@ -133,7 +133,7 @@ static void flags_outweigh_the_file(void **state)
     assert_int_equal(config.cpu_slots, 4);
     assert_true(config.idle_release == 5.5);
     assert_string_equal(config.state_dir, "/s // not a comment");
-    assert_int_equal(config.query_threads, 2);
+    assert_int_equal(config.query_threads, 4);
     assert_string_equal(config.log_level, "debug");
     assert_int_equal(cJSON_GetArraySize(config.dataset_folders), 2);
     assert_non_null(cJSON_GetObjectItem(config.datasets, "MINE"));

@@ -59,7 +59,7 @@ static void makes_and_removes_a_private_socket(void **state)
     struct listener listener;
     struct error error;
     struct stat status;
-    assert_true(listener_open(&listener, path, &error));
+    assert_true(listener_open(&listener, path, NULL, &error));
     assert_int_equal(lstat(path, &status), 0);
     assert_true(S_ISSOCK(status.st_mode));
     assert_int_equal(status.st_mode & 0777, 0600);
@@ -69,14 +69,28 @@ static void makes_and_removes_a_private_socket(void **state)
     assert_false(exists(lock_path));
 }
 
+static void a_group_may_be_let_in(void **state)
+{
+    (void)state;
+    struct listener listener;
+    struct error error;
+    struct stat status;
+    gid_t group = getegid();
+    assert_true(listener_open(&listener, path, &group, &error));
+    assert_int_equal(lstat(path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0660);
+    assert_int_equal(status.st_gid, group);
+    listener_close(&listener);
+}
+
 static void a_live_one_is_left_alone(void **state)
 {
     (void)state;
     struct listener first, second;
     struct error error;
     char expected[300];
-    assert_true(listener_open(&first, path, &error));
-    assert_false(listener_open(&second, path, &error));
+    assert_true(listener_open(&first, path, NULL, &error));
+    assert_false(listener_open(&second, path, NULL, &error));
     snprintf(expected, sizeof expected,
              "socket \"%s\" is in use by a running gaitd (pid %ld)", path,
              (long)getpid());
@@ -94,7 +108,7 @@ static void a_stale_one_is_replaced(void **state)
     struct error error;
     close(bind_plain(true)); /* as a daemon that was killed leaves it */
     assert_true(exists(path));
-    assert_true(listener_open(&listener, path, &error));
+    assert_true(listener_open(&listener, path, NULL, &error));
     listener_close(&listener);
     assert_false(exists(path));
 }
@@ -108,7 +122,7 @@ static void another_programs_is_left_alone(void **state)
     int other = bind_plain(true);
     snprintf(expected, sizeof expected,
              "socket \"%s\" is in use by another program", path);
-    assert_false(listener_open(&listener, path, &error));
+    assert_false(listener_open(&listener, path, NULL, &error));
     assert_string_equal(error.text, expected);
     assert_true(exists(path));
     assert_false(exists(lock_path));
@@ -124,7 +138,7 @@ static void other_files_are_left_alone(void **state)
     fclose(fopen(path, "w"));
     snprintf(expected, sizeof expected, "\"%s\" exists and is not a socket",
              path);
-    assert_false(listener_open(&listener, path, &error));
+    assert_false(listener_open(&listener, path, NULL, &error));
     assert_string_equal(error.text, expected);
     assert_true(exists(path));
 }
@@ -134,7 +148,7 @@ static void only_its_own_is_removed(void **state)
     (void)state;
     struct listener listener;
     struct error error;
-    assert_true(listener_open(&listener, path, &error));
+    assert_true(listener_open(&listener, path, NULL, &error));
     unlink(path); /* somebody else took the name */
     int other = bind_plain(true);
     listener_close(&listener);
@@ -151,7 +165,7 @@ static void long_paths_are_refused(void **state)
     memset(name, 'a', sizeof name);
     name[0] = '/';
     name[108] = '\0';
-    assert_false(listener_open(&listener, name, &error));
+    assert_false(listener_open(&listener, name, NULL, &error));
     listener_close(&listener);
 }
 
@@ -199,6 +213,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(makes_and_removes_a_private_socket),
+        TEST(a_group_may_be_let_in),
         TEST(a_live_one_is_left_alone),
         TEST(a_stale_one_is_replaced),
         TEST(another_programs_is_left_alone),

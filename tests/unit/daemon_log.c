@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "daemon/log.h"
-#include "daemon/tail.h"
 
 static void assert_line(const struct log *log, enum log_level level,
                         const char *text, const char *expected)
@@ -62,63 +61,6 @@ static void levels_have_names(void **state)
     assert_int_equal(log_level_find("loud"), -1);
 }
 
-/* What a child says on stderr. */
-
-static void on_line(void *user, const char *line)
-{
-    char *said = user;
-    size_t used = strlen(said);
-    snprintf(said + used, 4096 - used, "%s|", line);
-}
-
-static void add(struct tail *tail, const char *text, char *said)
-{
-    tail_add(tail, text, strlen(text), on_line, said);
-}
-
-static void lines_come_in_pieces(void **state)
-{
-    (void)state;
-    struct tail tail = {.count = 0};
-    char said[4096] = "", text[100];
-    add(&tail, "on", said);
-    add(&tail, "e\ntwo\nth", said);
-    assert_string_equal(said, "one|two|");
-    tail_end(&tail, on_line, said);
-    assert_string_equal(said, "one|two|th|");
-    tail_print(&tail, text, sizeof text);
-    assert_string_equal(text, "one\ntwo\nth");
-    tail_print(&tail, text, 8);
-    assert_string_equal(text, "two\nth");
-    tail_clear(&tail);
-    tail_print(&tail, text, sizeof text);
-    assert_string_equal(text, "");
-}
-
-static void only_the_last_lines_are_kept(void **state)
-{
-    (void)state;
-    struct tail tail = {.count = 0};
-    char said[4096] = "", text[4096], expected[4096] = "", line[600];
-    for (int i = 0; i < 50; i++) {
-        size_t used = strlen(expected);
-        snprintf(line, sizeof line, "line %d\n", i);
-        add(&tail, line, said);
-        if (i >= 50 - TAIL_LINES)
-            snprintf(expected + used, sizeof expected - used, "line %d\n", i);
-    }
-    expected[strlen(expected) - 1] = '\0';
-    tail_print(&tail, text, sizeof text);
-    assert_string_equal(text, expected);
-    memset(line, 'x', sizeof line - 1);
-    line[sizeof line - 1] = '\0';
-    tail_clear(&tail);
-    add(&tail, line, said);
-    tail_end(&tail, on_line, said);
-    tail_print(&tail, text, sizeof text);
-    assert_int_equal(strlen(text), TAIL_LINE_BYTES - 1);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,8 +68,6 @@ int main(void)
         cmocka_unit_test(the_journal_gets_priorities),
         cmocka_unit_test(an_event_is_one_line),
         cmocka_unit_test(levels_have_names),
-        cmocka_unit_test(lines_come_in_pieces),
-        cmocka_unit_test(only_the_last_lines_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -106,7 +106,7 @@ static void a_refused_operation_harms_no_other(void **state)
     store_submit(loop->store,
                  submission_make("r2", "{'name': 'a', 'seed': 7, " BASE "}"),
                  on_answer, &a[1]);
-    store_cancel(loop->store, "a", &ann, on_answer, &a[2]);
+    store_order(loop->store, ORDER_cancel, "a", &ann, on_answer, &a[2]);
     WAIT_FOR(loop, a[2].is_here);
     assert_non_null(a[0].result);
     assert_int_equal(a[1].error.code, ERROR_CONFLICT);
@@ -188,7 +188,7 @@ static void what_was_acknowledged_survives_a_kill(void **state)
         send_epochs(loop, loop->dispatches[0].attempt, -1, 2);
         struct caller ann = caller_ann();
         struct answer answer = {0};
-        store_cancel(loop->store, "2", &ann, on_answer, &answer);
+        store_order(loop->store, ORDER_cancel, "2", &ann, on_answer, &answer);
         WAIT_FOR(loop, answer.is_here);
         _exit(loop->committed_count > 0 ? 42 : 2);
     }

@@ -288,6 +288,7 @@ static inline struct submission *submission_make(const char *request_id,
     if (!spec_init(s->spec, s->spec_json, &faults))
         fail_msg("%s: %s", faults.fault[0].where, faults.fault[0].text);
     snprintf(s->request_id, sizeof s->request_id, "%s", request_id);
+    controls_init(&s->controls);
     s->caller = caller_ann();
     s->dataset_count = 1;
     s->datasets = xcalloc(1, sizeof *s->datasets);

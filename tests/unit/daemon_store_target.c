@@ -11,7 +11,7 @@ static struct answer cancel_as(struct loop *loop, const char *target,
                                const struct caller *caller)
 {
     struct answer answer = {0};
-    store_cancel(loop->store, target, caller, on_answer, &answer);
+    store_order(loop->store, ORDER_cancel, target, caller, on_answer, &answer);
     WAIT_FOR(loop, answer.is_here);
     return answer;
 }
@@ -74,7 +74,8 @@ static void what_belongs_to_others_is_left_alone(void **state)
     submit(loop, "r1", SWEEP("rules"));
     expect_error(loop, "rules", ERROR_PERMISSION,
                  "sweep \"rules\" belongs to ann");
-    expect_error(loop, "2", ERROR_PERMISSION, "sweep \"rules\" belongs to ann");
+    expect_error(loop, "2", ERROR_PERMISSION,
+                 "job 2 of sweep \"rules\" belongs to ann");
     struct caller root = {.uid = 0, .name = "root", .is_operator = true};
     struct answer a = cancel_as(loop, "2", &root);
     assert_non_null(a.result);

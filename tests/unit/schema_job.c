@@ -12,7 +12,7 @@ static void transitions_are_these(void **state)
         const char *state, *next;
     } rows[] = {
         /* hold release dispatch requeue finish fail cancel retry */
-        {"held", "-q----c-"}, {"queued", "h-r-dfc-"}, {"running", "---qdfc-"},
+        {"held", "-q--dfc-"}, {"queued", "h-r-dfc-"}, {"running", "h--qdfc-"},
         {"done", "--------"}, {"failed", "-------q"}, {"cancelled", "-------q"},
     };
     assert_int_equal(COUNT(rows), JOB_STATE_COUNT);

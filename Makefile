@@ -46,7 +46,7 @@ LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 schema_FILES = axis control diagnostic error faults gpu_memory inbox job json key memory \
 	message nearest paths setting settings spec syntax utf8 widths work
 daemon_FILES = attempt choice columns config connection connection_out cpu datasets \
-	db device devices fleet folder gaitd hello holding hub keeper listener lock log \
+	db device devices fleet fleet_survey folder gaitd hello holding hub keeper listener lock log \
 	loop_errand loop_stat nvml notice notify option peer place process pulse query \
 	query_counts query_deletion query_explain query_groups query_history \
 	query_list query_results query_show query_sweeps query_verification \
@@ -54,7 +54,7 @@ daemon_FILES = attempt choice columns config connection connection_out cpu datas
 	run_folder server slot store store_after store_attempt \
 	store_checkpoint store_control store_deletion store_diagnostic \
 	store_dispatch store_ending store_job store_move store_queue \
-	store_quota store_retry store_submit store_target store_verify \
+	store_quota store_retry store_slot store_submit store_target store_verify \
 	submission tables tail target user wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
 	npz pace rows safetensors selftest session task engine/agreement \
@@ -65,7 +65,7 @@ worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
 	engine/rule_dfa engine/rule_fa engine/rule_gait \
 	engine/rule_gait_published engine/rule_itp engine/rule_tp \
 	engine/snapshot engine/step engine/stream engine/trainer
-client_FILES = board chart cmd_control cmd_delete cmd_explain cmd_history \
+client_FILES = board chart cmd_control cmd_delete cmd_devices cmd_explain cmd_history \
 	cmd_keep cmd_list cmd_plot cmd_queue cmd_results cmd_show cmd_shutdown \
 	cmd_status cmd_submit cmd_verify cmd_wait cmd_watch connection curves \
 	deadline exits grid help listing options output plot style submission \

@@ -33,7 +33,7 @@
     X(delete)                                                                  \
     X(keep)                                                                    \
     X(history)                                                                 \
-    X(results) X(plot) X(verify) X(status) X(shutdown)
+    X(results) X(plot) X(verify) X(status) X(devices) X(shutdown)
 
 /* What a command works with.  Data goes to `output` (stdout), talk to stderr.
  */

@@ -259,6 +259,13 @@ static bool take_failed(const struct news *news, struct error *error)
                               error))
             return false;
     }
+    bool is_on_gpu = news->attempt->dispatch.gpu_bytes > 0;
+    if (is_on_gpu && strcmp(kind, "memory") == 0)
+        ending.outcome = OUTCOME_crowded;
+    if (is_on_gpu && strcmp(kind, "device") == 0) {
+        ending.outcome = OUTCOME_lost;
+        news->attempt->has_lost_device = true;
+    }
     snprintf(ending.message, sizeof ending.message, "%s", message);
     send_ending(news->attempt, news->store, &ending);
     return true;

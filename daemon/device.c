@@ -1,5 +1,6 @@
 #include "daemon/device.h"
 
+#include <cjson/cJSON.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 
 #include "daemon/config.h"
+#include "schema/json.h"
 #include "schema/memory.h"
 
 #define MIB ((int64_t)1 << 20)
@@ -37,6 +39,20 @@ int64_t device_room(const struct device *device, const struct config *config,
     int64_t left = device->state.free_bytes -
                    (device->slots - workers) * config->gpu_context_mib * MIB;
     return left < 0 ? 0 : left < most ? left : most;
+}
+
+void device_place(const struct device *device, int number,
+                  const struct config *config, struct place *place)
+{
+    *place = (struct place){
+        .number = device->gpu < 0 ? -1 : number,
+        .gpu = device->gpu,
+        .slots = device->slots,
+        .bytes = device->gpu < 0 ? 0 : device_capacity(device, config),
+    };
+    snprintf(place->device, sizeof place->device, "%s", device->name);
+    snprintf(place->device_class, sizeof place->device_class, "%s",
+             device->hello.device_class);
 }
 
 bool device_lock(struct device *device, const struct config *config)
@@ -112,4 +128,41 @@ void device_judge(struct device *device, const struct config *config,
         strcmp(config->foreign, "leave") == 0)
         snprintf(device->trouble, sizeof device->trouble,
                  "left to process %.300s, which uses it", device->users);
+}
+
+static void add_text(struct cJSON *object, const char *name, const char *text)
+{
+    cJSON_AddItemToObject(
+        object, name, *text ? cJSON_CreateString(text) : cJSON_CreateNull());
+}
+
+static void add_bytes(struct cJSON *object, const char *name, bool is_known,
+                      int64_t bytes)
+{
+    cJSON_AddItemToObject(object, name,
+                          is_known ? json_integer(bytes) : cJSON_CreateNull());
+}
+
+struct cJSON *device_write(const struct device *device, const char *trouble)
+{
+    char capability[16] = "";
+    bool is_gpu = device->gpu >= 0;
+    const char *unused = device->unused;
+    struct cJSON *object = cJSON_CreateObject();
+    if (device->facts.capability)
+        snprintf(capability, sizeof capability, "%d.%d",
+                 device->facts.capability / 10, device->facts.capability % 10);
+    if (!device->slots && !*unused)
+        unused = "it was given no slots (cpu_slots)";
+    cJSON_AddStringToObject(object, "device", device->name);
+    add_text(object, "model", device->facts.model);
+    add_text(object, "uuid", device->facts.uuid);
+    add_text(object, "capability", capability);
+    add_bytes(object, "memory_bytes", is_gpu, device->facts.memory_bytes);
+    add_bytes(object, "free_bytes", device->was_seen, device->state.free_bytes);
+    cJSON_AddItemToObject(object, "slots", json_integer(device->slots));
+    add_text(object, "device_class", device->hello.device_class);
+    add_text(object, "used_by", device->users);
+    add_text(object, "trouble", device->slots ? trouble : unused);
+    return object;
 }

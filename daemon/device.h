@@ -11,6 +11,7 @@
 #include "daemon/hello.h"
 #include "daemon/lock.h"
 #include "daemon/nvml.h"
+#include "daemon/place.h"
 
 struct config;
 
@@ -30,6 +31,7 @@ struct device {
     struct nvml_state state;           /* as last seen */
     char users[DEVICE_REASON_BYTES];   /* others': "4711 (python)"; "" */
     bool was_seen;
+    int64_t room_bytes; /* for jobs together, as last answered */
 };
 
 /* Why a device that was chosen has no slots; only the first reason counts. */
@@ -45,8 +47,16 @@ int64_t device_capacity(const struct device *device,
 int64_t device_room(const struct device *device, const struct config *config,
                     int workers);
 
+/* As jobs see it, by its number. */
+void device_place(const struct device *device, int number,
+                  const struct config *config, struct place *place);
+
 /* Takes the lock, unless it is held; sets `trouble` where that fails. */
 bool device_lock(struct device *device, const struct config *config);
+
+/* As the method `devices` shows it; `trouble`: why it gets no jobs now, or "".
+ * The caller's. */
+struct cJSON *device_write(const struct device *device, const char *trouble);
 
 /* What was seen becomes `state`, `users` and `trouble`.  `own`: the workers'
  * processes there. */

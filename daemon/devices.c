@@ -10,6 +10,7 @@
 #include "daemon/config.h"
 #include "daemon/cpu.h"
 #include "daemon/log.h"
+#include "daemon/store.h"
 #include "schema/gpu_memory.h"
 #include "schema/memory.h"
 
@@ -33,7 +34,7 @@ static void add_instances(struct devices *devices, int gpu,
     int capability = devices->device[devices->count - 1].facts.capability;
     for (int i = 0; i < places; i++) {
         struct nvml_gpu *handle = nvml_instance(devices->nvml, whole, i);
-        if (!handle)
+        if (!handle || devices->count >= DEVICES_MAX - 1)
             continue;
         if (found++ == 0)
             device_refuse(&devices->device[devices->count - 1],
@@ -53,7 +54,7 @@ static void add_gpus(struct devices *devices)
 {
     struct error error;
     int count = nvml_count(devices->nvml);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count && devices->count < DEVICES_MAX - 1; i++) {
         struct device *device = add(devices, i);
         snprintf(device->name, sizeof device->name, "cuda:%d", i);
         device->handle = device->whole = nvml_find(devices->nvml, i, &error);
@@ -155,6 +156,7 @@ static void choose_gpu(struct device *device, const struct config *config)
     device->slots =
         is_chosen && choice.slots ? choice.slots : (int)config->gpu_slots;
     int64_t room = device_capacity(device, config);
+    device->room_bytes = room;
     if (room <= 0)
         device_refuse(device,
                       "too small: %d worker%s take%s %s (gpu_context_mib) "
@@ -300,7 +302,7 @@ static void meet_gpu(struct devices *devices, int number,
              device->name);
     snprintf(device->hello.uuid, sizeof device->hello.uuid, "%s",
              device->facts.uuid);
-    if (device->slots && devices->nvml)
+    if (device->slots)
         nvml_watch(devices->nvml, device->whole);
 }
 

@@ -12,7 +12,6 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "daemon/cpu.h"
 #include "daemon/datasets.h"
 #include "daemon/fleet.h"
 #include "daemon/folder.h"
@@ -104,6 +103,11 @@ static void on_refused(void *user, int64_t attempt, const struct error *error)
 static void on_wait(void *user, int64_t job, double seconds)
 {
     retries_add(((struct gaitd *)user)->retries, job, seconds);
+}
+
+static void on_wanted(void *user, int device)
+{
+    fleet_wanted(((struct gaitd *)user)->fleet, device);
 }
 
 static void on_stuck(void *user, const struct error *error)
@@ -275,9 +279,10 @@ static bool open_folders(struct gaitd *gaitd, struct error *error)
 
 static bool meet_worker(struct gaitd *gaitd, struct error *error)
 {
+    devices_init(&gaitd->devices, gaitd->config, &gaitd->log);
     return worker_find(gaitd->worker, gaitd->config, error) &&
-           hello_ask(&gaitd->hello, &gaitd->loop->uv, &gaitd->log,
-                     gaitd->worker, error);
+           devices_meet(&gaitd->devices, gaitd->config, &gaitd->loop->uv,
+                        &gaitd->log, gaitd->worker, error);
 }
 
 static void open_handles(struct gaitd *gaitd)
@@ -328,6 +333,7 @@ static bool open_database(struct gaitd *gaitd, struct error *error)
         .on_stop = on_stop,
         .on_refused = on_refused,
         .on_wait = on_wait,
+        .on_wanted = on_wanted,
         .on_stuck = on_stuck,
         .on_fatal = on_fatal,
         .wake = wake_store,
@@ -346,15 +352,6 @@ static bool open_database(struct gaitd *gaitd, struct error *error)
     return gaitd->reader != NULL;
 }
 
-static int slot_count(const struct config *config)
-{
-    struct cpu_mask mask;
-    if (config->cpu_slots >= 0)
-        return (int)config->cpu_slots;
-    cpu_mask_read(&mask);
-    return cpu_slots("", &mask);
-}
-
 static void open_fleet(struct gaitd *gaitd)
 {
     const struct fleet_setup setup = {
@@ -363,8 +360,7 @@ static void open_fleet(struct gaitd *gaitd)
         .config = gaitd->config,
         .store = gaitd->store,
         .worker = gaitd->worker,
-        .hello = &gaitd->hello,
-        .slots = slot_count(gaitd->config),
+        .devices = &gaitd->devices,
         .user = gaitd,
         .on_progress = on_progress,
         .on_quiet = on_quiet,
@@ -429,9 +425,14 @@ static bool announce(struct gaitd *gaitd, struct error *error)
     uv_signal_start(&loop->terminate, on_signal, SIGTERM);
     uv_signal_start(&loop->interrupt, on_signal, SIGINT);
     gaitd->started_at = gaitd_now();
-    int slots = fleet_slot_count(gaitd->fleet);
-    log_write(&gaitd->log, LOG_info, "ready: socket %s, %d CPU slot%s",
-              gaitd->config->socket, slots, slots == 1 ? "" : "s");
+    int slots = gaitd->devices.device[gaitd->devices.count - 1].slots;
+    int gpu_slots = fleet_slot_count(gaitd->fleet) - slots;
+    char gpus[48] = "";
+    if (gpu_slots)
+        snprintf(gpus, sizeof gpus, "%d GPU slot%s, ", gpu_slots,
+                 gpu_slots == 1 ? "" : "s");
+    log_write(&gaitd->log, LOG_info, "ready: socket %s, %s%d CPU slot%s",
+              gaitd->config->socket, gpus, slots, slots == 1 ? "" : "s");
     return notify_systemd("READY=1", error) &&
            notify_descriptor((int)gaitd->config->ready_fd, error);
 }
@@ -483,6 +484,7 @@ static void close_all(struct gaitd *gaitd)
     (void)result;
     datasets_free(gaitd->datasets);
     hub_free(gaitd->hub);
+    devices_release(&gaitd->devices);
     lock_release(&loop->run_lock);
     lock_release(&loop->lock);
 }

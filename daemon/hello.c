@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* environ */
 #include "daemon/hello.h"
 
 #include <cjson/cJSON.h>

@@ -36,6 +36,7 @@ void notice_stop(struct notices *notices, int64_t attempt);
 void notice_refused(struct notices *notices, int64_t attempt,
                     const struct error *error);
 void notice_wait(struct notices *notices, int64_t job, double seconds);
+void notice_wanted(struct notices *notices, int device);
 void notice_stuck(struct notices *notices,
                   const struct error *error); /* NULL: no longer */
 void notice_fatal(struct notices *notices, const struct error *error);

@@ -105,6 +105,18 @@ void places_refuse(const struct place *places, int count,
         refuse_device(places, count, demand, reason);
 }
 
+void places_print_classes(const struct place *places, int count, char *text,
+                          size_t bytes)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (int i = 0; i < count && used < bytes; i++)
+        if (!strstr(text, places[i].device_class))
+            used +=
+                (size_t)snprintf(text + used, bytes - used, "%s\"%s\"",
+                                 used ? " and " : "", places[i].device_class);
+}
+
 struct cJSON *place_write(const struct place *place)
 {
     struct cJSON *object = cJSON_CreateObject();

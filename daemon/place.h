@@ -4,6 +4,7 @@
 #define DAEMON_PLACE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct cJSON;
@@ -37,6 +38,10 @@ enum { PLACE_REASON_BYTES = 256 };
 void places_refuse(const struct place *places, int count,
                    const struct demand *demand,
                    char reason[PLACE_REASON_BYTES]);
+
+/* Their classes, each once: "\"a\" and \"b\"". */
+void places_print_classes(const struct place *places, int count, char *text,
+                          size_t bytes);
 
 /* As questions carry them (members as above), and back: the caller's. */
 struct cJSON *place_write(const struct place *place);

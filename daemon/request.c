@@ -56,6 +56,7 @@ static void keep(struct request *request);
 static void delete (struct request *request);
 static void watch(struct request *request);
 static void show_status(struct request *request);
+static void show_devices(struct request *request);
 static void shut_down(struct request *request);
 
 #define TARGET                                                                 \
@@ -101,6 +102,7 @@ static const struct method methods[] = {
     {"verification", ask, {TARGET, PAGE}},
     {"watch", watch, {TARGET}},
     {"status", show_status, {{NULL, PARAM_TEXT, true}}},
+    {"devices", show_devices, {{NULL, PARAM_TEXT, true}}},
     {"shutdown", shut_down, {{NULL, PARAM_TEXT, true}}},
 };
 enum { METHOD_COUNT = sizeof methods / sizeof *methods };
@@ -188,7 +190,7 @@ static void explain(struct request *request)
 {
     const struct gaitd *gaitd = request->gaitd;
     struct cJSON *params = take_params(request);
-    cJSON_AddStringToObject(params, "device_class", gaitd->hello.device_class);
+    cJSON_AddItemToObject(params, "places", fleet_write_places(gaitd->fleet));
     cJSON_AddItemToObject(params, "slots",
                           json_integer(fleet_slot_count(gaitd->fleet)));
     cJSON_AddItemToObject(params, "max_running_per_user",
@@ -327,6 +329,18 @@ static void show_status(struct request *request)
 {
     reader_ask(request->gaitd->reader, "counts", cJSON_CreateObject(),
                connection_caller(request->connection), on_counts, request);
+}
+
+static void on_looked(void *user)
+{
+    struct request *request = user;
+    request_reply(request, fleet_devices(request->gaitd->fleet), NULL, NULL);
+}
+
+/* GPUs are looked at before. */
+static void show_devices(struct request *request)
+{
+    fleet_look(request->gaitd->fleet, on_looked, request);
 }
 
 static void shut_down(struct request *request)

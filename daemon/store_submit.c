@@ -257,15 +257,19 @@ static bool find_name(struct store *store, struct submit_operation *o,
 /* Jobs. */
 
 static bool insert_job(struct store *store, const struct stored_job *job,
-                       const struct settings *settings,
+                       const struct wish *wish, const char *device_class,
                        const struct submission *submission, bool is_ready,
                        struct error *error)
 {
+    char bare[LANE_BYTES], lane[LANE_BYTES + 160];
+    lane_print(bare, &wish->demand);
+    snprintf(lane, sizeof lane, "%s%s%s", bare, *device_class ? " " : "",
+             device_class);
     struct statement *s = db_sql(
         store->db, "INSERT INTO job (id, sweep_id, owner_uid, position, "
-                   "run_id, nb_epochs, label, device, threads, state, reason, "
-                   "priority, is_ready, submitted_at) "
-                   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+                   "run_id, nb_epochs, label, device, threads, gpu_bytes, "
+                   "lane, state, reason, priority, is_ready, submitted_at) "
+                   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     struct error reason = {0};
     bool is_held = job->state == JOB_held;
     if (is_held)
@@ -277,8 +281,10 @@ static bool insert_job(struct store *store, const struct stored_job *job,
     bind_integer(s, job->run);
     bind_integer(s, job->nb_epochs);
     bind_text(s, job->label);
-    bind_text(s, settings->device);
-    bind_integer(s, settings->threads);
+    bind_text(s, wish->demand.device);
+    bind_integer(s, wish->demand.threads);
+    bind_integer(s, wish->demand.gpu_bytes);
+    bind_text(s, lane);
     bind_text(s, job_state_name(job->state));
     bind_text(s, is_held ? reason.text : NULL);
     bind_integer(s, submission->controls.priority);
@@ -343,7 +349,8 @@ static bool add_job(struct store *store, const struct submission *s,
     };
     memcpy(job.label, wish.label, sizeof job.label);
     bool is_ready = is_new && !s->controls.hold && !tally->waits;
-    return insert_job(store, &job, &wish.settings, s, is_ready, error) &&
+    return insert_job(store, &job, &wish, run.device_class, s, is_ready,
+                      error) &&
            (is_new || settle_job(store, &job, &run, error));
 }
 
@@ -415,7 +422,9 @@ static bool make_sweep(struct store *store, const struct submission *s,
 static void note_tally(const struct tally *tally, const struct submission *s,
                        struct cJSON *notes)
 {
+    char classes[600];
     long long failed = tally->failed, waiting = tally->waiting;
+    places_print_classes(s->places, s->place_count, classes, sizeof classes);
     if (failed)
         note(notes, xprintf("%lld job%s at once: %s known to diverge before "
                             "%s",
@@ -425,11 +434,10 @@ static void note_tally(const struct tally *tally, const struct submission *s,
     if (waiting)
         note(notes,
              xprintf("run %lld began on \"%s\", which this machine does not "
-                     "offer (it offers \"%s\"), and nothing is mixed: %lld "
+                     "offer (it offers %s), and nothing is mixed: %lld "
                      "job%s for it; submit with --fresh to train anew here",
-                     (long long)tally->gone_run, tally->gone_class,
-                     s->device_class, waiting,
-                     waiting == 1 ? " waits" : "s wait"));
+                     (long long)tally->gone_run, tally->gone_class, classes,
+                     waiting, waiting == 1 ? " waits" : "s wait"));
 }
 
 static bool submit_new(struct store *store, struct submit_operation *o,

@@ -93,6 +93,9 @@ CREATE TABLE job (
     label        TEXT    NOT NULL,            -- its varying settings, short
     device       TEXT    NOT NULL,            -- as asked for
     threads      INTEGER NOT NULL,
+    gpu_bytes    INTEGER NOT NULL DEFAULT 0,  -- that it takes of a GPU
+    lane         TEXT    NOT NULL DEFAULT '', -- same for jobs that can run in
+                                              -- the same places, see job_ready
     state        TEXT    NOT NULL CHECK (state IN
                  ('held', 'queued', 'running', 'done', 'failed', 'cancelled')),
     is_ready     INTEGER NOT NULL DEFAULT 0,  -- queued, and nothing in its way

@@ -2,7 +2,8 @@
 #
 #   make            the programs, in build/
 #   make demo       a sweep over learning rules on real data, in minutes
-#   make check      every test: make unit, make cuda-check, make e2e
+#   make check      every test: make unit, make e2e, and where there is nvcc
+#                   make cuda-check: GPU code on libraries that stand in
 #   make deps       install what is missing, from Debian's packages
 #                   (FOR="build demo check lint" chooses what for)
 #   make fuzz       inputs made up for the parsers, FUZZ_S=60 seconds for each
@@ -10,6 +11,7 @@
 #   make lint       warnings, static analysis, include rules
 #   make format     clang-format over the sources
 #   make bench      how fast it is; prints figures, judges nothing
+#   make bench-daemon   the daemon's part of it; BENCH=--quick for a first look
 #   make precision  how exact it is, likewise, in minutes
 #   make install    and uninstall: PREFIX=/usr/local DESTDIR=
 #
@@ -43,19 +45,22 @@ COMPILE = $(CC) $(FLAGS) -MMD -MP
 LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 
 # Each folder's files, and the libraries it sees.
-schema_FILES = axis control diagnostic error faults gpu_memory inbox job json key memory \
-	message nearest paths setting settings spec syntax utf8 widths work
-daemon_FILES = attempt choice columns config connection connection_out cpu datasets \
-	db device devices fleet fleet_survey folder gaitd hello holding hub keeper listener lock log \
-	loop_errand loop_stat nvml notice notify option peer place process pulse query \
-	query_counts query_deletion query_explain query_groups query_history \
-	query_list query_results query_show query_sweeps query_verification \
-	query_waiting reader repeat request request_submit retries rights \
-	run_folder server slot store store_after store_attempt \
-	store_checkpoint store_control store_deletion store_diagnostic \
-	store_dispatch store_ending store_job store_move store_queue \
-	store_quota store_retry store_slot store_submit store_target store_verify \
-	submission tables tail target user wish
+schema_FILES = axis control diagnostic error event faults gpu_memory inbox job json key \
+	memory message nearest paths setting settings spec syntax utf8 widths \
+	work
+daemon_FILES = attempt ballast choice columns config connection connection_out cpu \
+	datasets db device devices fleet fleet_survey folder gaitd gate hello holding hooks hub keeper \
+	limits listener lock log loop_errand loop_stat nvml notice notify operation \
+	option peer place process pulse query query_counts query_deletion \
+	query_events query_explain query_groups query_history query_list \
+	query_results query_show query_sweeps query_verification query_waiting \
+	reader repeat request request_submit retries rights run_folder server \
+	sibling slot store store_after store_attempt store_checkpoint \
+	store_control store_deletion store_diagnostic store_disk \
+	store_dispatch store_drain store_ending store_event store_finish \
+	store_hook store_job store_limit store_move store_queue store_quota \
+	store_retry store_retry_jobs store_slot store_submit store_sweep store_target \
+	store_verify store_visit submission tables tail tally target user wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
 	npz pace rows safetensors selftest session task engine/agreement \
 	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \
@@ -65,11 +70,12 @@ worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
 	engine/rule_dfa engine/rule_fa engine/rule_gait \
 	engine/rule_gait_published engine/rule_itp engine/rule_tp \
 	engine/snapshot engine/step engine/stream engine/trainer
-client_FILES = board chart cmd_control cmd_delete cmd_devices cmd_explain cmd_history \
-	cmd_keep cmd_list cmd_plot cmd_queue cmd_results cmd_show cmd_shutdown \
-	cmd_status cmd_submit cmd_verify cmd_wait cmd_watch connection curves \
-	deadline exits grid help listing options output plot style submission \
-	table text watcher
+client_FILES = board chart cmd_control cmd_delete cmd_devices cmd_drain cmd_events \
+	cmd_explain cmd_history cmd_keep cmd_list cmd_plot cmd_queue \
+	cmd_results cmd_retry cmd_show cmd_shutdown cmd_status cmd_submit \
+	cmd_verify cmd_wait cmd_watch connection curves deadline exits grid \
+	help listing moment news options output plot style submission table \
+	text watcher
 schema_PACKAGES = libcjson libxxhash
 daemon_PACKAGES = libuv sqlite3
 worker_PACKAGES = openblas lapacke zlib
@@ -77,8 +83,12 @@ client_PACKAGES =
 FOLDERS = schema daemon worker client
 PROGRAMS = gaitd gait-worker gaitctl
 
-.PHONY: all check unit replay fuzz fuzz-keep e2e torture demo deps lint format bench precision install uninstall clean FORCE
-all: $(PROGRAMS:%=$(BUILD)/%)
+NVCC ?= $(firstword $(wildcard $(shell command -v nvcc) /usr/local/cuda/bin/nvcc))
+CUDA ?= $(if $(NVCC),1,0)
+PLUGIN = $(if $(filter 1,$(CUDA)),$(BUILD)/gait-cuda.so)
+
+.PHONY: all no-plugin check unit replay fuzz fuzz-keep e2e torture demo deps lint format bench bench-daemon precision install uninstall clean FORCE
+all: $(PROGRAMS:%=$(BUILD)/%) $(if $(PLUGIN),$(PLUGIN),no-plugin)
 
 # pkg-config is asked once per folder and only when something is compiled, so
 # that `make deps` runs where there is none; a library that is not there ends
@@ -195,6 +205,7 @@ check:
 	@PYTHON='$(PYTHON)' tests/deps build check
 	$(AGAIN) all $(UNIT_TESTS:%=$(BUILD)/tests/%) $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%)
 	+@$(MAKE) --no-print-directory unit replay
+	+@$(MAKE) --no-print-directory cuda-check
 	+@$(MAKE) --no-print-directory e2e
 
 # A sanitizer's finding ends the program that it is found in.
@@ -207,7 +218,7 @@ unit: $(UNIT_TESTS:%=$(BUILD)/tests/%)
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
-e2e: all
+e2e: all cuda-libraries
 	@$(SANITIZER_OPTIONS) GAITD_BUILD='$(abspath $(BUILD))' \
 		PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) -m pytest -p no:cacheprovider -q $(PYTEST) tests/e2e
@@ -275,6 +286,18 @@ fuzz-keep:
 		cp -r $(BUILD)/fuzz/kept tests/fuzz/corpus/$$t || exit 1; \
 	done
 
+include tests/cuda/cuda.mk
+
+# Where there is nvcc: the plugin on libraries that stand in for NVIDIA's, and
+# what its kernels take of a GPU against the table that is checked in.
+cuda_TESTS = backend diagnostics exact failure golden inverse memory rule rule_naive trainer
+.PHONY: cuda-engine cuda-resources
+cuda-check: $(if $(PLUGIN),cuda-engine cuda-resources)
+cuda-engine: all cuda-libraries $(cuda_TESTS:%=$(BUILD)/tests/worker_engine_%)
+	@BUILD='$(BUILD)' tests/cuda/engine
+cuda-resources: $(PLUGIN)
+	@$(PYTHON) tests/cuda/resources $(BUILD)/cuda/backend_cuda_kernels.o.log $(NVCC)
+
 # The engine's benchmark is the engine and nothing else of the worker.
 bench_FILES = engine engine_peers engine_subject
 $(BUILD)/bench/engine: $(bench_FILES:%=$(BUILD)/bench/%.o) \
@@ -288,7 +311,21 @@ $(BUILD)/bench/%.o: tests/bench/%.c $(BUILD)/flags
 	$(Q)$(COMPILE) $(worker_CFLAGS) -c -o $@ $<
 -include $(bench_FILES:%=$(BUILD)/bench/%.d)
 
-bench: all $(BUILD)/bench/engine
+# A worker that trains nothing, and the store without a loop around it.
+$(BUILD)/bench/stub-worker: $(BUILD)/bench/stub_worker.o
+	$(if $(Q),@echo '  LINK  $@')
+	$(Q)$(LINK) -o $@ $^
+$(BUILD)/bench/rows: $(BUILD)/bench/rows.o $(daemon_OBJECTS) $(schema_OBJECTS) \
+		$(BUILD)/files
+	$(if $(Q),@echo '  LINK  $@')
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(daemon_LIBS)
+-include $(BUILD)/bench/stub_worker.d $(BUILD)/bench/rows.d
+
+bench-daemon: all $(BUILD)/bench/stub-worker $(BUILD)/bench/rows
+	@GAITD_BUILD='$(abspath $(BUILD))' PYTHONDONTWRITEBYTECODE=1 \
+		$(PYTHON) tests/bench/daemon $(BENCH)
+
+bench: all $(BUILD)/bench/engine bench-daemon
 	@$(BUILD)/bench/engine --torch tests/bench/torch_step.py
 	@GAITD_BUILD='$(abspath $(BUILD))' PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) tests/bench/jobs

@@ -1,10 +1,13 @@
 /* cmd_status.c: how the daemon is, and what its slots do. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "client/command.h"
 #include "client/connection.h"
 #include "client/exits.h"
+#include "client/news.h"
 #include "client/text.h"
 #include "schema/job.h"
 
@@ -17,6 +20,7 @@ static const struct column columns[] = {
     {"disk", NULL, COLUMN_TEXT, true},
     {"sweeps", NULL, COLUMN_NUMBER, true},
     {"jobs", NULL, COLUMN_TEXT, true},
+    {"drained", NULL, COLUMN_TEXT, true},
 };
 
 static const struct column slot_columns[] = {
@@ -58,6 +62,30 @@ static void show_slots(struct output *output, const struct cJSON *status)
     output_end(output);
 }
 
+/* "since 2026-05-01 13:45:10 by ann: no job is started"; nothing when not. */
+static void show_drained(struct cJSON *shown)
+{
+    char text[256], at[32];
+    struct cJSON *drained = cJSON_DetachItemFromObject(shown, "drained");
+    if (cJSON_IsObject(drained)) {
+        text_time(at, sizeof at, json_real_or(drained, "at", NAN));
+        snprintf(text, sizeof text, "since %s by %s: no job is started", at,
+                 json_text_or(drained, "user", ""));
+        cJSON_AddStringToObject(shown, "drained", text);
+    }
+    cJSON_Delete(drained);
+}
+
+static void show_news(struct output *output, const struct cJSON *status)
+{
+    char text[512];
+    news_print(text, sizeof text,
+               cJSON_GetObjectItemCaseSensitive(status, "news"),
+               (double)time(NULL));
+    if (*text != '\0')
+        fprintf(output->file, "%s\n\n", text);
+}
+
 /* Below the table, which such texts would make too wide. */
 static void show_trouble(struct output *output, const struct cJSON *status)
 {
@@ -75,6 +103,8 @@ static void show_table(struct output *output, const struct cJSON *status)
 {
     char text[256];
     struct cJSON *shown = cJSON_Duplicate(status, true);
+    show_news(output, status);
+    show_drained(shown);
     snprintf(text, sizeof text, "%.1f GiB free",
              json_real_or(status, "bytes_free", 0) / (1 << 30));
     cJSON_AddStringToObject(shown, "disk", text);
@@ -88,13 +118,23 @@ static void show_table(struct output *output, const struct cJSON *status)
     show_trouble(output, status);
 }
 
+/* What somebody reads on a terminal is no news to him the next time. */
+static struct cJSON *make_params(const struct client *client)
+{
+    struct cJSON *params = cJSON_CreateObject();
+    if (client->output.format == OUTPUT_TABLE && isatty(STDOUT_FILENO))
+        cJSON_AddTrueToObject(params, "look");
+    return params;
+}
+
 static int run(struct client *client, struct error *error)
 {
     struct connection connection;
     struct output *output = &client->output;
     struct cJSON *status = NULL;
     if (connection_open(&connection, error))
-        status = connection_request(&connection, "status", NULL, error);
+        status = connection_request(&connection, "status", make_params(client),
+                                    error);
     connection_close(&connection);
     if (status == NULL)
         return -1;
@@ -114,6 +154,8 @@ const struct command command_status = {
     .name = "status",
     .synopsis = "",
     .summary = "show the daemon, its queue and its slots",
-    .details = "As csv: the slots only.\n",
+    .details = "On a terminal it opens with what happened since you last "
+               "looked there;\nelsewhere too, but that does not count as a "
+               "look.  As csv: the slots only.\n",
     .run = run,
 };

@@ -3,12 +3,14 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/board.h"
 #include "client/command.h"
 #include "client/connection.h"
 #include "client/exits.h"
 #include "client/listing.h"
+#include "client/moment.h"
 #include "client/submission.h"
 #include "client/text.h"
 #include "client/watcher.h"
@@ -50,6 +52,14 @@ static struct cJSON *make_spec(const struct client *client, struct error *error)
     return spec;
 }
 
+static struct cJSON *control_value(const struct setting *control,
+                                   const char *text)
+{
+    return strcmp(control->name, "time_limit") == 0
+               ? duration_value(control, text)
+               : setting_value(control, text);
+}
+
 static void add_controls(struct cJSON *params, const struct options *o)
 {
     struct cJSON *controls = cJSON_AddObjectToObject(params, "controls");
@@ -58,7 +68,7 @@ static void add_controls(struct cJSON *params, const struct options *o)
         const char *text = options_text(o, control->name);
         if (text != NULL)
             cJSON_AddItemToObject(controls, control->name,
-                                  setting_value(control, text));
+                                  control_value(control, text));
     }
 }
 

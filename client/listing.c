@@ -158,7 +158,7 @@ bool listing_run(struct listing *listing, struct connection *connection,
                  listing_page *on_page, void *user, struct error *error)
 {
     int64_t done = 0;
-    double after = 0;
+    double after = (double)listing->after;
     bool good = true, is_last = false;
     while (good && !is_last) {
         struct cJSON *page =

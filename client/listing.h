@@ -49,6 +49,7 @@ struct listing {
     const char *method;
     const char *rows;     /* the member of the answer that holds the rows */
     struct cJSON *params; /* taken; NULL for none */
+    int64_t after;        /* where to begin, 0: at the beginning */
     int64_t limit;        /* of rows, 0: all */
     bool has_more;        /* afterwards: the limit left some out */
 };

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "daemon/config.h"
 #include "daemon/datasets.h"
@@ -14,11 +15,19 @@
 #include "schema/memory.h"
 #include "schema/message.h"
 
+static double monotonic(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
 struct attempt *attempt_new(const struct dispatch *dispatch)
 {
     struct attempt *attempt = xcalloc(1, sizeof *attempt);
     attempt->dispatch = *dispatch;
     attempt->step = -1;
+    attempt->began = monotonic();
     attempt->steps = dispatch->nb_epochs * dispatch->steps_per_epoch;
     attempt->steps_per_second = attempt->test_accuracy = NAN;
     return attempt;
@@ -85,7 +94,9 @@ static void send_ending(struct attempt *attempt, struct store *store,
     if (attempt->is_ended)
         return;
     attempt->is_ended = true;
-    store_attempt_end(store, attempt->dispatch.attempt, ending);
+    struct ending timed = *ending;
+    timed.seconds = monotonic() - attempt->began;
+    store_attempt_end(store, attempt->dispatch.attempt, &timed);
 }
 
 void attempt_end(struct attempt *attempt, struct store *store,
@@ -131,7 +142,8 @@ static bool take_started(const struct news *news, struct error *error)
     if (!take_step(news, error))
         return false;
     attempt->is_started = true;
-    store_attempt_started(news->store, attempt->dispatch.attempt, news->pid);
+    store_attempt_started(news->store, attempt->dispatch.attempt, news->pid,
+                          attempt->step);
     log_write(news->log, LOG_info, "job %lld %s step %lld in slot %d",
               (long long)attempt->dispatch.job,
               attempt->step > 0 ? "goes on from" : "begins at",

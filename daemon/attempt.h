@@ -24,6 +24,7 @@ struct attempt {
     int64_t step;         /* updates done, as last heard; -1: not started */
     int64_t steps;        /* in all */
     double steps_per_second, test_accuracy; /* NaN: not yet known */
+    double began;                           /* monotonic seconds */
 };
 
 struct attempt *attempt_new(const struct dispatch *dispatch);

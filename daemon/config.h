@@ -13,6 +13,7 @@
  *        MAP    name to list of paths; on the command line as JSON
  *        CHOICE of devices (choice.h): a text or a list of them; on the
  *               command line separated by ','
+ *        HOOKS  name to list of an absolute path and arguments; likewise
  */
 #ifndef DAEMON_CONFIG_H
 #define DAEMON_CONFIG_H
@@ -44,6 +45,8 @@ struct cJSON;
       "folders to look for data sets in; default: $XDG_DATA_HOME/gaitd/datasets, /usr/local/share/datasets, /usr/share/datasets") \
     X(datasets,         MAP,   "",       0,     0,     "",                                         \
       "data sets beside MNIST, KMNIST and FMNIST: a name and its folders, absolute or within dataset_folders") \
+    X(hooks,            HOOKS, "",       0,     0,     "",                                         \
+      "programs to run when a sweep has finished, by the name that submit --on-finish gives: a list of a path and arguments, with {sweep}, {id}, {owner}, {done}, {failed}, {cancelled}") \
     X(cpu_slots,        COUNT, "",       0,     1024,  "",                                         \
       "trainings of one CPU thread at a time; default: physical cores within affinity and quota")  \
     X(devices,          CHOICE, "auto",  0,     0,     "",                                         \
@@ -98,7 +101,7 @@ struct cJSON;
       "descriptor to write a newline to when clients can connect")
 // clang-format on
 
-enum { OPTION_NAME_BYTES = 256 };
+enum { HOOK_ARGUMENTS_MAX = 64, OPTION_NAME_BYTES = 256 };
 
 enum option_type {
     OPTION_PATH,
@@ -109,6 +112,7 @@ enum option_type {
     OPTION_LIST,
     OPTION_MAP,
     OPTION_CHOICE,
+    OPTION_HOOKS,
 };
 
 #define OPTION_FIELD_PATH(name) char name[PATH_BYTES];
@@ -119,6 +123,7 @@ enum option_type {
 #define OPTION_FIELD_LIST(name) struct cJSON *name;
 #define OPTION_FIELD_MAP(name) struct cJSON *name;
 #define OPTION_FIELD_CHOICE(name) struct cJSON *name;
+#define OPTION_FIELD_HOOKS(name) struct cJSON *name;
 #define OPTION_FIELD(name, type, initial, least, most, words, help)            \
     OPTION_FIELD_##type(name)
 

@@ -12,8 +12,9 @@
 #include "schema/memory.h"
 
 enum {
-    STATEMENTS_MAX = 256,      /* texts of one connection; a power of two */
-    DEADLINE_OPERATIONS = 2000 /* virtual machine steps between looks */
+    STATEMENTS_MAX = 256,       /* texts of one connection; a power of two */
+    DEADLINE_OPERATIONS = 2000, /* virtual machine steps between looks */
+    BUSY_MS = 5000,
 };
 
 struct statement {
@@ -110,6 +111,7 @@ static bool prepare_writing(struct db *db, struct error *error)
     sqlite3_wal_hook(db->handle, on_wal, db);
     return db_script(db,
                      "PRAGMA synchronous = FULL;"
+                     "PRAGMA cache_size = -16384;"
                      "PRAGMA foreign_keys = ON;"
                      "PRAGMA cell_size_check = ON;"
                      "PRAGMA journal_size_limit = 67108864;",
@@ -119,7 +121,7 @@ static bool prepare_writing(struct db *db, struct error *error)
 static bool prepare_all(struct db *db, enum db_mode mode, struct error *error)
 {
     sqlite3_extended_result_codes(db->handle, 1);
-    sqlite3_busy_timeout(db->handle, 5000);
+    sqlite3_busy_timeout(db->handle, BUSY_MS);
     sqlite3_progress_handler(db->handle, DEADLINE_OPERATIONS, on_progress, db);
     return mode == DB_READ || prepare_writing(db, error);
 }
@@ -127,6 +129,10 @@ static bool prepare_all(struct db *db, enum db_mode mode, struct error *error)
 struct db *db_open(const char *path, enum db_mode mode, struct error *error)
 {
     struct db *db = xcalloc(1, sizeof *db);
+    /* What savepoints set back is kept in memory, not in a temporary file: it
+     * is no more than a transaction's pages.  Refused, as it should be, when
+     * SQLite is in use already: then it was said before. */
+    sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1);
     db->path = xstrdup(path);
     int flags = mode == DB_READ ? SQLITE_OPEN_READONLY
                                 : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
@@ -293,7 +299,12 @@ bool column_is_null(struct statement *s, int column)
 void column_copy(struct statement *s, int column, char *text, int bytes)
 {
     const char *value = column_text(s, column);
-    snprintf(text, (size_t)bytes, "%s", value ? value : "");
+    size_t length = value ? (size_t)sqlite3_column_bytes(s->handle, column) : 0;
+    if (length > (size_t)bytes - 1)
+        length = (size_t)bytes - 1;
+    if (length > 0)
+        memcpy(text, value, length);
+    text[length] = '\0';
 }
 
 /* Transactions. */
@@ -366,21 +377,38 @@ int64_t db_last_id(const struct db *db)
     return sqlite3_last_insert_rowid(db->handle);
 }
 
+int db_wal_length(const struct db *db)
+{
+    return db->wal_pages;
+}
+
 int db_wal_pages(const struct db *db)
 {
     return db->wal_pages - db->copied_pages;
 }
 
-bool db_checkpoint(struct db *db, struct error *error)
+static bool copy(struct db *db, int mode, struct error *error)
 {
-    int result =
-        sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE,
-                                  &db->wal_pages, &db->copied_pages);
+    int result = sqlite3_wal_checkpoint_v2(db->handle, NULL, mode,
+                                           &db->wal_pages, &db->copied_pages);
     /* A reader in the way: what it allows has been copied; ask again only
      * when the WAL has grown. */
     db->copied_pages = db->wal_pages;
     return result == SQLITE_OK || (result & 0xff) == SQLITE_BUSY ||
            fail(db, result, error);
+}
+
+bool db_checkpoint(struct db *db, struct error *error)
+{
+    return copy(db, SQLITE_CHECKPOINT_PASSIVE, error);
+}
+
+bool db_restart(struct db *db, struct error *error)
+{
+    sqlite3_busy_timeout(db->handle, 0);
+    bool is_fine = copy(db, SQLITE_CHECKPOINT_RESTART, error);
+    sqlite3_busy_timeout(db->handle, BUSY_MS);
+    return is_fine;
 }
 
 void db_deadline(struct db *db, double seconds)

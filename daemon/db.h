@@ -86,10 +86,13 @@ void db_undo(struct db *db); /* back to the savepoint, and release it */
 int64_t db_written(const struct db *db); /* rows, since it was opened */
 int64_t db_last_id(const struct db *db); /* of the last INSERT */
 
-/* Pages in the WAL that no checkpoint has copied yet, as of the last commit,
- * and the copying: as much as readers allow, waiting for none. */
+/* Pages in the WAL, and those of them that no checkpoint has copied yet, as of
+ * the last commit; and the copying: as much as readers allow, waiting for none.
+ * db_restart also has the WAL begin anew, if nobody is reading. */
+int db_wal_length(const struct db *db);
 int db_wal_pages(const struct db *db);
 bool db_checkpoint(struct db *db, struct error *error);
+bool db_restart(struct db *db, struct error *error);
 
 /* Statements fail with ERROR_BUSY `seconds` from now; 0: never. */
 void db_deadline(struct db *db, double seconds);

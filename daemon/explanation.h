@@ -46,6 +46,9 @@ typedef bool explanation_function(const struct explanation *e, char **text,
 /* query_waiting.c: of a queued job; there always is something to say. */
 explanation_function explain_queued;
 
+/* "2026-11-23 02:14:05", local time; `text`. */
+const char *explanation_time(double at, char text[32]);
+
 /* Whether it has an attempt that has not ended. */
 bool explanation_has_attempt(const struct explanation *e, bool *has,
                              struct error *error);

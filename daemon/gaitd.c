@@ -15,8 +15,11 @@
 #include "daemon/datasets.h"
 #include "daemon/fleet.h"
 #include "daemon/folder.h"
+#include "daemon/gate.h"
+#include "daemon/hooks.h"
 #include "daemon/hub.h"
 #include "daemon/keeper.h"
+#include "daemon/limits.h"
 #include "daemon/listener.h"
 #include "daemon/lock.h"
 #include "daemon/loop_errand.h"
@@ -55,7 +58,9 @@ void gaitd_errand(struct gaitd *gaitd, void (*run)(void *user),
 
 static void on_dispatch(void *user, const struct dispatch *dispatch)
 {
-    fleet_dispatch(((struct gaitd *)user)->fleet, dispatch);
+    struct gaitd *gaitd = user;
+    limits_begin(gaitd->limits, dispatch);
+    fleet_dispatch(gaitd->fleet, dispatch);
 }
 
 static void on_change(void *user, const struct job_change *change)
@@ -76,7 +81,8 @@ static void on_committed(void *user, int64_t attempt, int64_t step)
 
 static void on_closed(void *user, int64_t attempt)
 {
-    const struct gaitd *gaitd = user;
+    struct gaitd *gaitd = user;
+    limits_end(gaitd->limits, attempt);
     fleet_closed(gaitd->fleet, attempt);
     keeper_freed(gaitd->keeper);
 }
@@ -89,7 +95,9 @@ static void on_saved(void *user, int64_t bytes, bool is_hidden)
 
 static void on_stop(void *user, int64_t attempt)
 {
-    fleet_stop_attempt(((struct gaitd *)user)->fleet, attempt);
+    struct gaitd *gaitd = user;
+    limits_end(gaitd->limits, attempt);
+    fleet_stop_attempt(gaitd->fleet, attempt);
 }
 
 static void on_refused(void *user, int64_t attempt, const struct error *error)
@@ -98,6 +106,18 @@ static void on_refused(void *user, int64_t attempt, const struct error *error)
     log_write(&gaitd->log, LOG_error, "attempt %lld is refused: %s",
               (long long)attempt, error->text);
     fleet_refused(gaitd->fleet, attempt, error);
+}
+
+static void on_hook(void *user, const struct hook_order *order)
+{
+    struct gaitd *gaitd = user;
+    if (!gaitd->is_stopping)
+        hooks_run(gaitd->hooks, order);
+}
+
+static void on_event(void *user, int64_t event, const char *kind)
+{
+    hub_event(((struct gaitd *)user)->hub, event, kind);
 }
 
 static void on_wait(void *user, int64_t job, double seconds)
@@ -324,6 +344,7 @@ static bool open_keeper(struct gaitd *gaitd, const char *database,
 static bool open_database(struct gaitd *gaitd, struct error *error)
 {
     const struct config *config = gaitd->config;
+    gaitd->gate = gate_new();
     const struct store_hooks hooks = {
         .user = gaitd,
         .on_dispatch = on_dispatch,
@@ -332,10 +353,13 @@ static bool open_database(struct gaitd *gaitd, struct error *error)
         .on_closed = on_closed,
         .on_stop = on_stop,
         .on_refused = on_refused,
+        .on_hook = on_hook,
+        .on_event = on_event,
         .on_wait = on_wait,
         .on_wanted = on_wanted,
         .on_stuck = on_stuck,
         .on_fatal = on_fatal,
+        .gate = gaitd->gate,
         .wake = wake_store,
         .on_saved = on_saved,
     };
@@ -347,8 +371,8 @@ static bool open_database(struct gaitd *gaitd, struct error *error)
         return false;
     store_limit_users(gaitd->store, config->max_running_per_user);
     gaitd->reader =
-        reader_open(path, (int)config->query_threads, config->query_deadline_s,
-                    wake_reader, gaitd, error);
+        reader_open(path, gaitd->gate, (int)config->query_threads,
+                    config->query_deadline_s, wake_reader, gaitd, error);
     return gaitd->reader != NULL;
 }
 
@@ -368,6 +392,10 @@ static void open_fleet(struct gaitd *gaitd)
     gaitd->hub = hub_new();
     gaitd->datasets = datasets_new(&gaitd->loop->uv, &gaitd->log, gaitd->config,
                                    gaitd->worker);
+    gaitd->hooks =
+        hooks_new(&gaitd->loop->uv, &gaitd->log, gaitd->config, gaitd->store);
+    store_hooks_resume(gaitd->store);
+    gaitd->limits = limits_new(&gaitd->loop->uv, gaitd->store);
     gaitd->fleet = fleet_new(&setup);
     gaitd->retries = retries_new(&gaitd->loop->uv, gaitd->store);
     store_set_retry(gaitd->store, gaitd->config->retry_s);
@@ -466,6 +494,8 @@ static void close_all(struct gaitd *gaitd)
     gaitd->is_stopping = gaitd->is_closing = true;
     if (gaitd->datasets)
         datasets_stop(gaitd->datasets);
+    hooks_free(gaitd->hooks); /* before the store, which it tells */
+    gaitd->hooks = NULL;
     if (gaitd->reader)
         reader_close(gaitd->reader);
     keeper_stop(gaitd->keeper);
@@ -476,6 +506,7 @@ static void close_all(struct gaitd *gaitd)
         server_stop(gaitd->server);
     listener_close(&loop->listener);
     fleet_free(gaitd->fleet);
+    limits_free(gaitd->limits);
     retries_free(gaitd->retries);
     close_handles(loop);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
@@ -485,6 +516,7 @@ static void close_all(struct gaitd *gaitd)
     datasets_free(gaitd->datasets);
     hub_free(gaitd->hub);
     devices_release(&gaitd->devices);
+    gate_free(gaitd->gate);
     lock_release(&loop->run_lock);
     lock_release(&loop->lock);
 }

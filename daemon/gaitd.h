@@ -17,6 +17,8 @@
 #include "daemon/log.h"
 #include "daemon/store.h"
 
+struct gate;
+
 struct gaitd {
     const struct config *config;
     struct log log;
@@ -24,10 +26,13 @@ struct gaitd {
     char worker[PATH_BYTES];
     struct devices devices;
     struct store *store;
+    struct gate *gate; /* between the store and the readers */
     struct reader *reader;
     struct keeper *keeper;
     struct datasets *datasets;
     struct fleet *fleet;
+    struct limits *limits;
+    struct hooks *hooks;
     struct retries *retries;
     struct hub *hub;
     struct server *server;

@@ -12,7 +12,8 @@
 struct watch {
     struct watch *next;
     struct connection *connection;
-    struct watched watched;
+    struct watched watched; /* no jobs, of one that follows events */
+    bool has_events;
 };
 
 struct hub {
@@ -44,15 +45,29 @@ void hub_free(struct hub *hub)
     free(hub);
 }
 
-void hub_watch(struct hub *hub, struct connection *connection,
-               const struct watched *watched)
+static struct watch *add(struct hub *hub, struct connection *connection)
 {
     struct watch **at = &hub->watches;
     while (*at && (*at)->connection != connection)
         at = &(*at)->next;
-    struct watch *watch = xmalloc(sizeof *watch);
-    *watch = (struct watch){*at, connection, *watched};
+    struct watch *watch = xcalloc(1, sizeof *watch);
+    watch->next = *at;
+    watch->connection = connection;
     *at = watch;
+    return watch;
+}
+
+void hub_watch(struct hub *hub, struct connection *connection,
+               const struct watched *watched)
+{
+    add(hub, connection)->watched = *watched;
+}
+
+void hub_follow(struct hub *hub, struct connection *connection)
+{
+    struct watch *watch = add(hub, connection);
+    watch->watched = (struct watched){.first = 1, .last = 0};
+    watch->has_events = true;
 }
 
 void hub_forget(struct hub *hub, struct connection *connection)
@@ -78,10 +93,24 @@ static bool is_watched(const struct hub *hub, int64_t sweep, int64_t job)
     return false;
 }
 
-/* Sends to each connection that watches the job, or to all (job 0).  A push
- * may drop its connection and with it the watch. */
+/* Who is told: those who watch the job, those who follow events, or all. */
+struct audience {
+    int64_t sweep, job;
+    bool is_of_events, is_all;
+};
+
+static bool listens(const struct watch *watch, const struct audience *audience)
+{
+    if (audience->is_all)
+        return true;
+    if (audience->is_of_events)
+        return watch->has_events;
+    return watched_has(&watch->watched, audience->sweep, audience->job);
+}
+
+/* A push may drop its connection and with it the watch. */
 static void tell(struct hub *hub, const char *method, struct cJSON *params,
-                 int64_t sweep, int64_t job)
+                 const struct audience *audience)
 {
     size_t length;
     struct cJSON *message = rpc_notification(method, params);
@@ -90,8 +119,7 @@ static void tell(struct hub *hub, const char *method, struct cJSON *params,
     for (struct watch *watch = hub->watches, *next; watch; watch = next) {
         struct connection *connection = watch->connection;
         next = watch->next;
-        if (connection == told ||
-            (job && !watched_has(&watch->watched, sweep, job)))
+        if (connection == told || !listens(watch, audience))
             continue;
         while (next && next->connection == connection)
             next = next->next;
@@ -125,19 +153,39 @@ void hub_change(struct hub *hub, const struct job_change *change)
     cJSON_AddItemToObject(params, "test_accuracy",
                           json_number(change->test_accuracy));
     cJSON_AddStringToObject(params, "label", change->label);
-    tell(hub, "event", params, change->sweep, change->job);
+    tell(hub, "event", params,
+         &(struct audience){.sweep = change->sweep, .job = change->job});
 }
 
 void hub_progress(struct hub *hub, int64_t sweep, int64_t job,
                   const struct cJSON *progress)
 {
     if (is_watched(hub, sweep, job))
-        tell(hub, "progress", cJSON_Duplicate(progress, true), sweep, job);
+        tell(hub, "progress", cJSON_Duplicate(progress, true),
+             &(struct audience){.sweep = sweep, .job = job});
+}
+
+static bool is_followed(const struct hub *hub)
+{
+    for (const struct watch *watch = hub->watches; watch; watch = watch->next)
+        if (watch->has_events)
+            return true;
+    return false;
+}
+
+void hub_event(struct hub *hub, int64_t event, const char *kind)
+{
+    if (!is_followed(hub))
+        return;
+    struct cJSON *params = cJSON_CreateObject();
+    cJSON_AddItemToObject(params, "id", json_integer(event));
+    cJSON_AddStringToObject(params, "kind", kind);
+    tell(hub, "happened", params, &(struct audience){.is_of_events = true});
 }
 
 void hub_shutdown(struct hub *hub, double at)
 {
     struct cJSON *params = cJSON_CreateObject();
     cJSON_AddItemToObject(params, "at", json_number(at));
-    tell(hub, "shutdown", params, 0, 0);
+    tell(hub, "shutdown", params, &(struct audience){.is_all = true});
 }

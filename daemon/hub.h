@@ -28,11 +28,14 @@ void hub_free(struct hub *hub);
 
 void hub_watch(struct hub *hub, struct connection *connection,
                const struct watched *watched);
+/* The connection is told that there are events from now on. */
+void hub_follow(struct hub *hub, struct connection *connection);
 void hub_forget(struct hub *hub, struct connection *connection);
 
 void hub_change(struct hub *hub, const struct job_change *change);
 void hub_progress(struct hub *hub, int64_t sweep, int64_t job,
                   const struct cJSON *progress);
+void hub_event(struct hub *hub, int64_t event, const char *kind);
 void hub_shutdown(struct hub *hub, double at);
 
 #endif

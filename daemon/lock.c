@@ -25,8 +25,11 @@ static bool sign(int descriptor)
     boot[strcspn(boot, "\n")] = '\0';
     int length = snprintf(text, sizeof text, "%ld\n%s\n%s\n", (long)getpid(),
                           host, boot);
-    return ftruncate(descriptor, 0) == 0 &&
-           pwrite(descriptor, text, (size_t)length, 0) == length;
+    if (ftruncate(descriptor, 0) != 0)
+        return false;
+    /* On a full disk it is a lock all the same, of which no pid can be told. */
+    return pwrite(descriptor, text, (size_t)length, 0) == length ||
+           errno == ENOSPC;
 }
 
 static bool refuse(int descriptor, const char *what, struct error *error)

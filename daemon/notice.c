@@ -21,11 +21,16 @@ struct notice {
             int64_t attempt, step;
         };
         struct {
+            int64_t event;
+            const char *kind;
+        };
+        struct {
             int64_t waiting; /* job */
             double seconds;
         };
         struct job_change change; /* its texts follow in `text` */
         struct dispatch *dispatch;
+        struct hook_order *order;
         struct reply *reply;
         struct {
             int64_t refused; /* attempt */
@@ -242,6 +247,37 @@ static void deliver_stop(struct notice *notice, const struct store_hooks *hooks)
 void notice_stop(struct notices *notices, int64_t attempt)
 {
     add(notices, 0, deliver_stop)->attempt = attempt;
+}
+
+static void deliver_hook(struct notice *notice, const struct store_hooks *hooks)
+{
+    hooks->on_hook(hooks->user, notice->order);
+}
+
+static void release_order(struct notice *notice)
+{
+    free(notice->order);
+}
+
+void notice_hook(struct notices *notices, const struct hook_order *order)
+{
+    struct notice *notice = add(notices, 0, deliver_hook);
+    notice->order = xmalloc(sizeof *order);
+    *notice->order = *order;
+    notice->release = release_order;
+}
+
+static void deliver_event(struct notice *notice,
+                          const struct store_hooks *hooks)
+{
+    hooks->on_event(hooks->user, notice->event, notice->kind);
+}
+
+void notice_event(struct notices *notices, int64_t event, const char *kind)
+{
+    struct notice *notice = add(notices, 0, deliver_event);
+    notice->event = event;
+    notice->kind = kind;
 }
 
 static void deliver_refused(struct notice *notice,

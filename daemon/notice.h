@@ -35,6 +35,9 @@ void notice_closed(struct notices *notices, int64_t attempt);
 void notice_stop(struct notices *notices, int64_t attempt);
 void notice_refused(struct notices *notices, int64_t attempt,
                     const struct error *error);
+void notice_hook(struct notices *notices, const struct hook_order *order);
+/* `kind` is borrowed for ever. */
+void notice_event(struct notices *notices, int64_t event, const char *kind);
 void notice_wait(struct notices *notices, int64_t job, double seconds);
 void notice_wanted(struct notices *notices, int device);
 void notice_stuck(struct notices *notices,

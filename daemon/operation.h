@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 
+#include "daemon/ballast.h"
 #include "daemon/db.h"
 #include "daemon/notice.h"
 #include "daemon/store.h"
@@ -30,12 +31,16 @@ struct operation {
     /* What a worker did cannot be refused: it is tried again until the disk
      * has room, and another failure is fatal. */
     bool is_kept;
-    /* Set by `run` when it did a piece of its work (some 20 ms) and has more
-     * to do: the piece is committed, and `run` is called again in a later
-     * transaction, after what waits by then; only the last one is answered.
-     * When a later piece fails, those before it are there: `run` sees to it
-     * that they do no harm, after a crash too. */
+    /* Set by `run` when it did a piece of its work (store_piece_is_over) and
+     * has more to do: the piece is committed, and `run` is called again in a
+     * later transaction, after what waits by then; only the last one is
+     * answered.  When a later piece fails, those before it are there, and when
+     * gaitd closes or crashes, there is no later piece. */
     bool is_unfinished;
+    bool is_refused; /* it failed, alone */
+    /* What `run` may leave to be done, in pieces, by nobody's wish, after its
+     * own last commit; and after it failed.  The operation's until then. */
+    struct operation *sequel, *remedy;
 };
 
 struct operations {
@@ -85,11 +90,20 @@ struct store {
 
     /* The store's thread only. */
     struct db *db;
+    struct ballast ballast;
+    double ballast_tried;         /* to be renewed, monotonic */
     struct operations kept;       /* to be tried again */
-    struct operations unfinished; /* to be gone on with */
-    struct notices said;          /* in this transaction */
-    double now;                   /* of this transaction, as stored */
-    double retry_s;               /* store_set_retry */
+    struct operations rest;       /* what there was no time for */
+    struct operations unfinished; /* to be gone on with, one by one */
+    struct operations urgent;     /* to be run before anything is dispatched */
+    double piece_began;           /* monotonic, of the operation under way */
+    struct reserved {
+        int64_t sweep, job;
+    } reserved;          /* the highest ids given out */
+    int64_t watched_job; /* ids up to this one may be watched */
+    struct notices said; /* in this transaction */
+    double now;          /* of this transaction, as stored */
+    double retry_s;      /* store_set_retry */
     int slot_count;
     struct slot *slots;             /* by number */
     int64_t *attempts;              /* of the slots, before this transaction */
@@ -97,7 +111,9 @@ struct store {
     struct card cards[DEVICES_MAX]; /* by the number of the device */
     int64_t max_running_per_user;   /* 0: no limit */
     bool is_draining, is_broken;
-    bool is_stuck; /* nothing can be stored at present */
+    bool is_drained;   /* as stored: see store_drain.c */
+    int restart_pages; /* length of the WAL at which it is to begin anew */
+    bool is_stuck;     /* nothing can be stored at present */
 };
 
 /* Queues it; `bytes` is the size of the whole struct, zeroed. */
@@ -105,6 +121,24 @@ void *operation_new(size_t bytes,
                     bool (*run)(struct store *, struct operation *,
                                 struct error *));
 void store_push(struct store *store, struct operation *operation);
+
+void operation_free(struct operation *operation); /* NULL is allowed */
+void operations_init(struct operations *list);
+void operations_free(struct operations *list); /* it is empty then */
+void operations_add(struct operations *list, struct operation *operation);
+/* Moves all of `more` to the end. */
+void operations_join(struct operations *list, struct operations *more);
+
+double store_clock(void); /* monotonic, seconds */
+
+/* Whether there is room for something new (ballast.h). */
+bool store_disk_check(struct store *store, struct error *error);
+/* Between transactions; false as db_checkpoint. */
+bool store_disk_care(struct store *store, bool is_idle, struct error *error);
+
+/* Whether the operation has had its time in this transaction: what follows
+ * waits for the commit, so this is well below what a user notices. */
+bool store_piece_is_over(const struct store *store);
 
 /* A job as the store moves it; -1 where the run has no row yet. */
 struct stored_job {
@@ -136,6 +170,32 @@ bool store_run_wake(struct store *store, int64_t run, struct error *error);
  * job of the run is, or an attempt is under way. */
 bool store_run_release(struct store *store, int64_t run, struct error *error);
 
+/* Sweeps go in in pieces: ids are reserved, which no other sweep gets while
+ * gaitd runs; the sweep begins, incomplete; its jobs are inserted, queued and
+ * not ready; then it is complete, and they become ready by themselves.  If the
+ * operation fails in between, nothing of it stays. */
+struct new_sweep {
+    int64_t id, job_count;
+    const char *name, *owner, *spec, *request_id;
+    uid_t owner_uid;
+    bool is_hidden;
+    const struct controls *controls;
+};
+bool store_sweep_reserve(struct store *store, int64_t job_count, int64_t *sweep,
+                         int64_t *first_job, struct error *error);
+bool store_sweep_begin(struct store *store, const struct new_sweep *sweep,
+                       struct operation *operation, struct error *error);
+bool store_sweep_complete(struct store *store, int64_t sweep, const char *name,
+                          struct operation *operation, struct error *error);
+/* The jobs of a complete sweep that may go enter the queue. */
+void store_sweep_settle(struct store *store, int64_t sweep);
+/* *settling is to be run: it ends what the last gaitd had begun. */
+bool store_sweep_recover(struct store *store, struct operation **settling,
+                         struct error *error);
+
+/* Of jobs j and their sweeps s: those that are in the queue or were. */
+#define ENTERED "ifnull(j.position < s.entered, 1)"
+
 struct faults;
 /* Finds the sweep that a submission is to come after, and what it is called
  * from now on, or adds a fault. */
@@ -147,20 +207,60 @@ void store_after_find(struct store *store, struct submission *submission,
  * whatever may have ended `sweep` has happened, and who waited for it is let go
  * if it has: when every job of it is done, or it is deleted.
  * store_sweep_release: lets `sweep` go whatever it waits for; *waited tells
- * whether it did. store_sweep_recover: at start. */
+ * whether it did.  store_after_recover: at start. */
 bool store_sweep_wait(struct store *store, int64_t sweep, int64_t other,
                       bool *waits, struct error *error);
 bool store_sweep_over(struct store *store, int64_t sweep, struct error *error);
 bool store_sweep_release(struct store *store, int64_t sweep, bool *waited,
                          struct error *error);
-bool store_sweep_recover(struct store *store, struct error *error);
+bool store_after_recover(struct store *store, struct error *error);
 
 /* Has a run that is about to go on know no more rows than there are. */
 bool store_run_mend(struct store *store, int64_t run, struct error *error);
 
-/* A line of the table `event`; ids of 0 and NULL text are left out. */
+/* A line of the table `event`, of a kind of schema/event.h, which is a
+ * constant; ids of 0 and NULL text are left out.  store_event_cost: with what
+ * it cost, NaN: not known. */
 bool store_event_add(struct store *store, const char *kind, int64_t sweep,
                      int64_t job, const char *text, struct error *error);
+bool store_event_cost(struct store *store, const char *kind, int64_t sweep,
+                      int64_t job, const char *text, double cost_s,
+                      struct error *error);
+
+/* Has `operation` run in this transaction, before anything is dispatched. */
+void store_urge(struct store *store, struct operation *operation);
+
+/* The sweep has finished, with so many jobs done, failed and cancelled: its
+ * hook is to be run. */
+bool store_hook_order(struct store *store, const char *name, int64_t sweep,
+                      const int64_t counts[3], struct error *error);
+
+/* What is left of cancelling the rest of sweeps with fail_fast. */
+bool store_fail_fast_recover(struct store *store, struct error *error);
+
+/* A job has become final: what that means for its sweep. */
+bool store_sweep_check(struct store *store, const struct stored_job *job,
+                       struct error *error);
+
+/* An attempt goes on from `step`: the event of that, and of what was lost by
+ * the attempt before it. */
+bool store_attempt_resumed(struct store *store, int64_t attempt, int64_t step,
+                           struct error *error);
+
+/* The time limit of a job: the seconds it has left, NaN: no limit; what its
+ * attempt took; and whether it is over, with the reason for its failure. */
+bool store_limit_load(struct store *store, int64_t job, double *seconds_left,
+                      struct error *error);
+bool store_limit_took(struct store *store, int64_t attempt, double seconds,
+                      struct error *error);
+bool store_limit_check(struct store *store, const struct stored_job *job,
+                       bool *is_over, struct error *reason,
+                       struct error *error);
+
+/* Reads whether the queue is drained; and the event when it has become quiet,
+ * to be called after an attempt has ended. */
+bool store_drain_load(struct store *store, struct error *error);
+bool store_drain_check(struct store *store, struct error *error);
 
 /* The layers of a row: stored beside it; and whether those of its step that
  * are stored are the same. */
@@ -215,6 +315,7 @@ struct queue_head {
     struct demand demand;
     char device_class[160]; /* "": not begun anywhere */
     char lane[LANE_BYTES + 160];
+    bool is_failing;        /* its sweep: it is about to be cancelled */
 };
 /* Of each lane that has a ready job the next one, in the order in which they
  * are to be served.  The heads are the caller's to free. */

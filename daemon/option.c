@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "daemon/choice.h"
+#include "schema/control.h"
 #include "schema/memory.h"
 #include "schema/message.h"
 #include "schema/nearest.h"
@@ -137,6 +138,7 @@ struct cJSON *option_parse(const struct option *option, const char *text)
     case OPTION_LIST:
         return parse_list(text);
     case OPTION_MAP:
+    case OPTION_HOOKS:
         return parse_map(text);
     case OPTION_CHOICE:
         return parse_choice(text);
@@ -325,6 +327,37 @@ static bool read_choice(const struct option *option, const struct cJSON *value,
     return is_good;
 }
 
+static bool is_command(const struct cJSON *value)
+{
+    const struct cJSON *one;
+    if (!cJSON_IsArray(value) || !is_path(value->child, true) ||
+        cJSON_GetArraySize(value) > HOOK_ARGUMENTS_MAX)
+        return false;
+    cJSON_ArrayForEach(one, value) if (!cJSON_IsString(one)) return false;
+    return true;
+}
+
+static bool read_hooks(const struct option *option, const struct cJSON *value,
+                       void *field, const char *shown_as, struct faults *faults)
+{
+    (void)option;
+    const struct cJSON *one;
+    if (!cJSON_IsObject(value))
+        return refuse(value, shown_as, faults, "is not an object");
+    cJSON_ArrayForEach(one, value)
+    {
+        size_t length = strlen(one->string);
+        if (length == 0 || length >= CONTROL_TEXT_BYTES)
+            return refuse(value, shown_as, faults,
+                          "has a name that is empty or too long");
+        if (!is_command(one))
+            return refuse(one, shown_as, faults,
+                          "is not a list of an absolute path and arguments");
+    }
+    keep(field, value);
+    return true;
+}
+
 static const struct {
     const char *value_name;
     bool (*read)(const struct option *option, const struct cJSON *value,
@@ -338,6 +371,7 @@ static const struct {
     [OPTION_LIST] = {"PATH[:PATH]...", read_list},
     [OPTION_CHOICE] = {"DEVICE[:SLOTS][,...]", read_choice},
     [OPTION_MAP] = {"{\"NAME\": [\"FOLDER\", ...]}", read_map},
+    [OPTION_HOOKS] = {"{\"NAME\": [\"/PROGRAM\", ...]}", read_hooks},
 };
 
 const char *option_value_name(const struct option *option)

@@ -21,7 +21,7 @@ static const struct {
     {"show", query_show},         {"history", query_history},
     {"results", query_results},   {"counts", query_counts},
     {"explain", query_explain},   {"verification", query_verification},
-    {"deletion", query_deletion},
+    {"deletion", query_deletion}, {"events", query_events},
 };
 
 query_function *query_find(const char *method)

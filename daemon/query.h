@@ -25,7 +25,7 @@ query_function *query_find(const char *method); /* NULL: no such question */
 
 query_function query_list, query_sweeps, query_show, query_history,
     query_results, query_counts, query_explain, query_verification,
-    query_deletion;
+    query_deletion, query_events;
 
 /* The page that is asked for, as it fills.  It is full at `limit` rows, or
  * before they no longer fit one message. */
@@ -78,6 +78,20 @@ struct field {
 };
 void row_fields(struct cJSON *row, const struct field *fields, int count,
                 struct statement *s, int first);
+
+/* Whether the queue is drained, since when and by whom. */
+struct drained {
+    bool is_drained;
+    double at;
+    char user[64];
+};
+bool question_drained(const struct question *question, struct drained *drained,
+                      struct error *error);
+
+/* `news`, what happened since the caller has looked, and `seen`, up to where.
+ */
+bool query_news_write(const struct question *question, struct cJSON *answer,
+                      struct error *error);
 
 /* What list and show have in common. */
 extern const char query_sweep_columns[]; /* of a sweep s */

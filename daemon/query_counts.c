@@ -9,10 +9,10 @@ static bool count_jobs(const struct question *question, struct cJSON *answer,
     int64_t counts[JOB_STATE_COUNT] = {0};
     struct cJSON *object = cJSON_AddObjectToObject(answer, "counts");
     struct statement *s =
-        db_sql(question->db, "SELECT state, count(*) FROM job WHERE "
-                             "sweep_id NOT IN (SELECT id FROM sweep "
-                             "WHERE is_hidden OR NOT is_complete) "
-                             "GROUP BY state");
+        db_sql(question->db, "SELECT c.state, sum(c.count) FROM job_count c "
+                             "JOIN sweep s ON s.id = c.sweep_id "
+                             "WHERE s.is_hidden = 0 AND s.is_complete "
+                             "GROUP BY c.state");
     while (statement_next(s))
         counts[job_state_find(column_text(s, 0))] = column_integer(s, 1);
     for (int i = 0; i < JOB_STATE_COUNT; i++)
@@ -32,11 +32,41 @@ static bool count_sweeps(const struct question *question, struct cJSON *answer,
     return statement_finish(s, error);
 }
 
+bool question_drained(const struct question *question, struct drained *drained,
+                      struct error *error)
+{
+    struct statement *s = db_sql(question->db, "SELECT at, user FROM drain");
+    drained->is_drained = statement_next(s);
+    if (drained->is_drained) {
+        drained->at = column_real(s, 0);
+        column_copy(s, 1, drained->user, sizeof drained->user);
+    }
+    return statement_finish(s, error);
+}
+
+static bool write_drained(const struct question *question, struct cJSON *answer,
+                          struct error *error)
+{
+    struct drained drained;
+    if (!question_drained(question, &drained, error))
+        return false;
+    if (!drained.is_drained) {
+        cJSON_AddNullToObject(answer, "drained");
+        return true;
+    }
+    struct cJSON *object = cJSON_AddObjectToObject(answer, "drained");
+    cJSON_AddItemToObject(object, "at", json_number(drained.at));
+    cJSON_AddStringToObject(object, "user", drained.user);
+    return true;
+}
+
 struct cJSON *query_counts(const struct question *question, struct error *error)
 {
     struct cJSON *answer = cJSON_CreateObject();
     if (count_jobs(question, answer, error) &&
-        count_sweeps(question, answer, error))
+        count_sweeps(question, answer, error) &&
+        write_drained(question, answer, error) &&
+        query_news_write(question, answer, error))
         return answer;
     cJSON_Delete(answer);
     return NULL;

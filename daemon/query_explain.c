@@ -73,7 +73,7 @@ static bool read_said(const struct question *question, struct subject *job,
 }
 
 /* Local time, as people read it. */
-static const char *print_time(double at, char text[32])
+const char *explanation_time(double at, char text[32])
 {
     time_t seconds = (time_t)at;
     struct tm local;
@@ -101,9 +101,9 @@ static bool explain_running(const struct explanation *e, char **text,
 {
     char at[32];
     (void)error;
-    *text =
-        xprintf("has been running since %s (attempt %lld)",
-                print_time(e->job.started_at, at), (long long)e->job.attempts);
+    *text = xprintf("has been running since %s (attempt %lld)",
+                    explanation_time(e->job.started_at, at),
+                    (long long)e->job.attempts);
     return true;
 }
 
@@ -119,9 +119,10 @@ static bool explain_final(const struct explanation *e, char **text,
     (void)error;
     const char *reason = e->job.state == JOB_done ? "" : e->job.reason;
     const char *said = e->job.state == JOB_failed ? e->job.said : "";
-    *text = xprintf("%s at %s%s%s%s%s", words[e->job.state],
-                    print_time(e->job.finished_at, at), reason[0] ? ": " : "",
-                    reason, said[0] ? "; its worker's last words: " : "", said);
+    *text =
+        xprintf("%s at %s%s%s%s%s", words[e->job.state],
+                explanation_time(e->job.finished_at, at), reason[0] ? ": " : "",
+                reason, said[0] ? "; its worker's last words: " : "", said);
     return true;
 }
 

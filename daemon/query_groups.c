@@ -66,6 +66,10 @@ struct table {
 
 struct groups {
     struct by by;
+    /* Which settings differ between jobs, as they are stored. */
+    bool has_first;
+    struct settings first;
+    bool varies[SETTING_COUNT];
     struct table group_table, cell_table;
     int group_count, cell_count;
     struct group *groups; /* GROUPS_MOST of them */
@@ -293,11 +297,23 @@ static void add_cell(struct groups *g, const struct cell *cell)
     }
 }
 
+static void compare(struct groups *g, const struct settings *settings)
+{
+    if (!g->has_first)
+        g->first = *settings;
+    g->has_first = true;
+    for (int i = 0; i < setting_count; i++)
+        if (!g->varies[i])
+            g->varies[i] =
+                !setting_equal(&setting_table[i], &g->first, settings);
+}
+
 /* False: too many groups. */
 static bool add_job(struct groups *g, struct statement *s)
 {
     struct settings settings;
     columns_read(s, FIRST_SETTING, &settings);
+    compare(g, &settings);
     settings_effective(&settings);
     int group = find_group(g, &settings);
     if (group < 0)
@@ -379,9 +395,24 @@ static bool write_groups(const struct groups *g, struct page *page,
     return true;
 }
 
+/* Of a sweep its spec says it; else its jobs do. */
+static bool find_varying(const struct groups *g,
+                         const struct question *question,
+                         const struct target *target, struct varying *varying,
+                         struct error *error)
+{
+    if (target->sweep && !target->has_hidden)
+        return varying_find(question, target, varying, error);
+    varying->count = 0;
+    for (int i = 0; i < setting_count; i++)
+        if (g->varies[i])
+            varying->indexes[varying->count++] = i;
+    return true;
+}
+
 bool query_groups(const struct question *question, const struct target *target,
-                  const struct cJSON *by, struct page *page,
-                  struct error *error)
+                  const struct cJSON *by, struct varying *varying,
+                  struct page *page, struct error *error)
 {
     struct groups g = {0};
     if (!read_by(&g.by, by, error))
@@ -393,7 +424,8 @@ bool query_groups(const struct question *question, const struct target *target,
     bool is_fine = read_jobs(&g, question, target, error);
     for (int i = 0; is_fine && i < g.cell_count; i++)
         add_cell(&g, &g.cells[i]);
-    is_fine = is_fine && write_groups(&g, page, error);
+    is_fine = is_fine && write_groups(&g, page, error) &&
+              find_varying(&g, question, target, varying, error);
     free(g.group_table.places);
     free(g.cell_table.places);
     free(g.groups);

@@ -74,39 +74,70 @@ static bool check_state(const char *state, struct error *error)
                      state);
 }
 
-static bool fill(struct statement *s, struct page *page, int64_t *next,
-                 struct error *error)
+/* *last: the id of the page's last job so far; *next becomes it when there are
+ * more. */
+static bool fill(struct statement *s, struct page *page, int64_t *last,
+                 int64_t *next, struct error *error)
 {
-    int64_t last = 0;
-    *next = 0;
     while (statement_next(s)) {
         if (page_is_full(page)) {
-            *next = last;
+            *next = *last;
             break;
         }
-        last = column_integer(s, 0);
+        *last = column_integer(s, 0);
         page_add(page, write_job(s));
     }
     return statement_finish(s, error);
 }
 
-/* Newest first: `after` is the lowest id of the page before. */
-static struct statement *select_all(const struct question *question,
-                                    const struct page *page, const char *state)
+/* The ids that were reserved for the newest sweep that is still going in and
+ * begins below `end`; 0 and 0: none does. */
+static bool find_hole(const struct question *question, int64_t end,
+                      int64_t *first, int64_t *last, struct error *error)
 {
     struct statement *s =
-        db_sql(question->db, JOBS "j.id < ? AND r.replica >= 0 AND "
-                                  "ifnull(+j.state = ?, 1) ORDER BY j.id DESC");
-    bind_integer(s, page->after ? page->after : INT64_MAX);
-    bind_text(s, state);
-    return s;
+        db_sql(question->db, "SELECT j.id, j.id + s.job_count - 1 "
+                             "FROM sweep s INDEXED BY sweep_incomplete "
+                             "JOIN job j ON j.sweep_id = s.id "
+                             "AND j.position = 0 WHERE s.is_complete = 0 "
+                             "AND j.id < ? ORDER BY j.id DESC LIMIT 1");
+    bind_integer(s, end);
+    *first = *last = 0;
+    while (statement_next(s)) {
+        *first = column_integer(s, 0);
+        *last = column_integer(s, 1);
+    }
+    return statement_finish(s, error);
 }
 
-static struct statement *select_target(const struct question *question,
-                                       const struct target *target,
-                                       const struct page *page,
-                                       const char *state)
+/* Newest first: `after` is the lowest id of the page before.  A sweep that is
+ * still going in may have a million jobs, which are stepped over. */
+static bool fill_all(const struct question *question, struct page *page,
+                     const char *state, int64_t *next, struct error *error)
 {
+    int64_t end = page->after ? page->after : INT64_MAX;
+    int64_t last = 0, first, hole;
+    do {
+        if (!find_hole(question, end, &first, &hole, error))
+            return false;
+        struct statement *s = db_sql(
+            question->db, JOBS "j.id < ? AND j.id > ? AND r.replica >= 0 AND "
+                               "ifnull(+j.state = ?, 1) ORDER BY j.id DESC");
+        bind_integer(s, end);
+        bind_integer(s, hole);
+        bind_text(s, state);
+        if (!fill(s, page, &last, next, error))
+            return false;
+        end = first;
+    } while (end && !*next);
+    return true;
+}
+
+static bool fill_target(const struct question *question,
+                        const struct target *target, struct page *page,
+                        const char *state, int64_t *next, struct error *error)
+{
+    int64_t last = 0;
     struct statement *s = db_sql(question->db, JOBS TARGET_RESULTS
                                  " AND ifnull(+j.state = ?, 1) ORDER BY j.id");
     struct target rest = *target;
@@ -114,7 +145,7 @@ static struct statement *select_target(const struct question *question,
         rest.first = page->after + 1;
     target_bind_results(s, &rest);
     bind_text(s, state);
-    return s;
+    return fill(s, page, &last, next, error);
 }
 
 struct cJSON *query_list(const struct question *question, struct error *error)
@@ -123,14 +154,13 @@ struct cJSON *query_list(const struct question *question, struct error *error)
     const char *state = json_text_or(question->params, "state", NULL);
     struct target target;
     struct page page;
-    int64_t next;
+    int64_t next = 0;
     struct cJSON *answer = cJSON_CreateObject();
     struct cJSON *jobs = cJSON_AddArrayToObject(answer, "jobs");
     if (page_init(&page, question, jobs, error) && check_state(state, error) &&
         (!text || question_target(question, &target, error)) &&
-        fill(text ? select_target(question, &target, &page, state)
-                  : select_all(question, &page, state),
-             &page, &next, error)) {
+        (text ? fill_target(question, &target, &page, state, &next, error)
+              : fill_all(question, &page, state, &next, error))) {
         page_end(answer, next);
         return answer;
     }

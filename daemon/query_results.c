@@ -68,10 +68,10 @@ struct cJSON *query_results(const struct question *question,
     struct cJSON *rows = cJSON_AddArrayToObject(answer, "rows");
     if (page_init(&page, question, rows, error) &&
         question_target(question, &target, error) &&
-        varying_find(question, &target, &varying, error) &&
         (by && !cJSON_IsNull(by)
-             ? query_groups(question, &target, by, &page, error)
-             : fill(question, &target, &varying, &page, &next, error))) {
+             ? query_groups(question, &target, by, &varying, &page, error)
+             : varying_find(question, &target, &varying, error) &&
+                   fill(question, &target, &varying, &page, &next, error))) {
         varying_write(&varying, answer);
         page_end(answer, next);
         return answer;

@@ -16,8 +16,8 @@ static bool write_counts(const struct question *question, int64_t sweep,
 {
     int64_t counts[JOB_STATE_COUNT] = {0};
     struct statement *s =
-        db_sql(question->db, "SELECT state, count(*) FROM job "
-                             "WHERE sweep_id = ? GROUP BY state");
+        db_sql(question->db, "SELECT state, count FROM job_count "
+                             "WHERE sweep_id = ? AND count > 0");
     bind_integer(s, sweep);
     *is_final = true;
     while (statement_next(s)) {

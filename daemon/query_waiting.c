@@ -32,6 +32,20 @@ bool explanation_has_attempt(const struct explanation *e, bool *has,
     return is_fine;
 }
 
+static bool is_drained(const struct explanation *e, char **text,
+                       struct error *error)
+{
+    struct drained drained;
+    char at[32];
+    if (!question_drained(e->question, &drained, error))
+        return false;
+    if (drained.is_drained)
+        *text = xprintf("is queued, and no job is started since %s had the "
+                        "queue drained at %s: gaitctl drain --undo ends that",
+                        drained.user, explanation_time(drained.at, at));
+    return true;
+}
+
 /* "2 of its jobs failed and 1 was cancelled", or "". */
 static void print_unlucky(char text[96], int64_t failed, int64_t cancelled)
 {
@@ -389,11 +403,12 @@ static bool is_being_woken(const struct explanation *e, char **text,
 
 /* The first that holds is told; one always does. */
 static explanation_function *const reasons[] = {
-    waits_for_sweep,    has_no_slots,     is_of_another_class,
-    has_no_place,       needs_more_slots, waits_after_crash,
-    has_trouble,        waits_for_device, is_set_aside,
-    still_stops,        waits_for_twin,   is_limited_by_sweep,
-    is_limited_by_user, waits_its_turn,   is_being_woken,
+    is_drained,          waits_for_sweep,    has_no_slots,
+    is_of_another_class, has_no_place,       needs_more_slots,
+    waits_after_crash,   has_trouble,        waits_for_device,
+    is_set_aside,        still_stops,        waits_for_twin,
+    is_limited_by_sweep, is_limited_by_user, waits_its_turn,
+    is_being_woken,
 };
 
 bool explain_queued(const struct explanation *e, char **text,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/gate.h"
 #include "daemon/notice.h"
 #include "daemon/query.h"
 #include "schema/json.h"
@@ -30,6 +31,7 @@ struct reader {
     void (*wake)(void *user);
     void *user;
     double deadline_s;
+    struct gate *gate;
     int thread_count;
     struct thread *threads;
 
@@ -65,6 +67,7 @@ static void answer(struct thread *thread, struct asked *asked)
         .params = asked->params,
         .caller = &asked->caller,
     };
+    gate_enter(thread->reader->gate);
     db_deadline(thread->db, thread->reader->deadline_s);
     if (db_begin(thread->db, &error))
         result = asked->function(&question, &error);
@@ -72,6 +75,7 @@ static void answer(struct thread *thread, struct asked *asked)
     db_rollback(thread->db); /* nothing was written */
     if (result && json_is_large(result))
         result = json_raw(result); /* printed here, not by the loop */
+    gate_leave(thread->reader->gate);
     hand_over(thread->reader, asked, result, &error);
 }
 
@@ -153,14 +157,15 @@ static bool start(struct reader *reader, const char *path, struct error *error)
     return true;
 }
 
-struct reader *reader_open(const char *path, int threads, double deadline_s,
-                           void (*wake)(void *user), void *user,
-                           struct error *error)
+struct reader *reader_open(const char *path, struct gate *gate, int threads,
+                           double deadline_s, void (*wake)(void *user),
+                           void *user, struct error *error)
 {
     struct reader *reader = xcalloc(1, sizeof *reader);
     reader->wake = wake;
     reader->user = user;
     reader->deadline_s = deadline_s;
+    reader->gate = gate;
     reader->threads = xcalloc((size_t)threads, sizeof *reader->threads);
     reader->end = &reader->first;
     notices_init(&reader->ready);

@@ -12,10 +12,11 @@
 
 struct reader;
 
-/* `wake` as in store.h; the loop then calls reader_deliver. */
-struct reader *reader_open(const char *path, int threads, double deadline_s,
-                           void (*wake)(void *user), void *user,
-                           struct error *error);
+/* `gate` is borrowed; each question passes through it.  `wake` as in store.h;
+ * the loop then calls reader_deliver. */
+struct reader *reader_open(const char *path, struct gate *gate, int threads,
+                           double deadline_s, void (*wake)(void *user),
+                           void *user, struct error *error);
 void reader_close(struct reader *reader);
 void reader_deliver(struct reader *reader);
 

@@ -13,6 +13,8 @@
 #include "daemon/keeper.h"
 #include "daemon/reader.h"
 #include "daemon/server.h"
+#include "schema/control.h"
+#include "schema/faults.h"
 #include "schema/memory.h"
 #include "schema/message.h"
 #include "schema/nearest.h"
@@ -23,6 +25,7 @@ enum param_type {
     PARAM_BOOLEAN,
     PARAM_OBJECT,
     PARAM_LIST,
+    PARAM_ANY, /* of which the method knows more */
 };
 
 static const char *const type_names[] = {
@@ -31,6 +34,7 @@ static const char *const type_names[] = {
     [PARAM_BOOLEAN] = "true or false",
     [PARAM_OBJECT] = "an object",
     [PARAM_LIST] = "a list",
+    [PARAM_ANY] = "a value",
 };
 
 struct param {
@@ -54,6 +58,9 @@ static void order(struct request *request);
 static void control(struct request *request);
 static void keep(struct request *request);
 static void delete (struct request *request);
+static void retry(struct request *request);
+static void drain(struct request *request);
+static void show_events(struct request *request);
 static void watch(struct request *request);
 static void show_status(struct request *request);
 static void show_devices(struct request *request);
@@ -91,6 +98,14 @@ static const struct method methods[] = {
     {"results", ask, {TARGET, {"by", PARAM_LIST, true}, PAGE}},
     ORDERS(ORDER_METHOD) /* */
     {"control", control, {TARGET, {"controls", PARAM_OBJECT, false}}},
+    {"retry", retry, {TARGET, {"time_limit", PARAM_ANY, true}}},
+    {"drain", drain, {{"undo", PARAM_BOOLEAN, true}}},
+    {"events",
+     show_events,
+     {ANY_TARGET,
+      {"since", PARAM_INTEGER, true},
+      {"follow", PARAM_BOOLEAN, true},
+      PAGE}},
     {"keep", keep, {TARGET, {"undo", PARAM_BOOLEAN, true}}},
     {"delete",
      delete,
@@ -101,7 +116,7 @@ static const struct method methods[] = {
     {"verify", verify, {TARGET, {"request_id", PARAM_TEXT, false}}},
     {"verification", ask, {TARGET, PAGE}},
     {"watch", watch, {TARGET}},
-    {"status", show_status, {{NULL, PARAM_TEXT, true}}},
+    {"status", show_status, {{"look", PARAM_BOOLEAN, true}}},
     {"devices", show_devices, {{NULL, PARAM_TEXT, true}}},
     {"shutdown", shut_down, {{NULL, PARAM_TEXT, true}}},
 };
@@ -225,6 +240,48 @@ static void control(struct request *request)
                   request);
 }
 
+static void retry(struct request *request)
+{
+    struct controls controls;
+    struct faults faults;
+    const struct cJSON *limit =
+        cJSON_GetObjectItemCaseSensitive(request->params, "time_limit");
+    bool is_set = limit && !cJSON_IsNull(limit);
+    faults_init(&faults);
+    controls_init(&controls);
+    struct cJSON *object = cJSON_CreateObject();
+    if (is_set)
+        cJSON_AddItemReferenceToObject(object, "time_limit",
+                                       (struct cJSON *)limit);
+    if (controls_read(object, &controls, &faults))
+        store_retry_jobs(request->gaitd->store, target_of(request),
+                         is_set ? controls.time_limit : -1,
+                         connection_caller(request->connection), request_reply,
+                         request);
+    else
+        request_refuse(request, ERROR_PARAMS, "time_limit: %s",
+                       faults.fault[0].text);
+    cJSON_Delete(object);
+}
+
+static void drain(struct request *request)
+{
+    store_set_drained(
+        request->gaitd->store, !json_boolean_or(request->params, "undo", false),
+        connection_caller(request->connection), request_reply, request);
+}
+
+/* The connection hears of events from before they are looked for on, so that
+ * none falls between. */
+static void show_events(struct request *request)
+{
+    struct cJSON *params = cJSON_Duplicate(request->params, true);
+    cJSON_DeleteItemFromObjectCaseSensitive(params, "follow");
+    if (json_boolean_or(request->params, "follow", false))
+        hub_follow(request->gaitd->hub, request->connection);
+    ask_with(request, params);
+}
+
 static void verify(struct request *request)
 {
     if (request_check_id(request))
@@ -304,25 +361,60 @@ static struct cJSON *bytes_free(const char *folder)
     return json_integer((int64_t)status.f_bavail * (int64_t)status.f_frsize);
 }
 
+/* An answer whose news are heard with it. */
+struct look {
+    struct request *request;
+    struct cJSON *result;
+};
+
+/* The answer goes out also when it cannot be remembered that it did. */
+static void on_visited(void *user, struct cJSON *result,
+                       const struct error *error, struct cJSON *data)
+{
+    struct look look = *(struct look *)user;
+    (void)error;
+    free(user);
+    cJSON_Delete(result);
+    cJSON_Delete(data);
+    request_reply(look.request, look.result, NULL, NULL);
+}
+
+/* Takes both. */
+static void answer_status(struct request *request, struct cJSON *result)
+{
+    struct cJSON *seen = cJSON_DetachItemFromObject(result, "seen");
+    if (json_boolean_or(request->params, "look", false)) {
+        struct look *look = xmalloc(sizeof *look);
+        *look = (struct look){request, result};
+        store_visit(request->gaitd->store,
+                    connection_caller(request->connection)->uid,
+                    json_integer_or(seen, "event", 0),
+                    json_real_or(seen, "finished_at", 0), on_visited, look);
+    } else {
+        request_reply(request, result, NULL, NULL);
+    }
+    cJSON_Delete(seen);
+}
+
 static void on_counts(void *user, struct cJSON *result,
                       const struct error *error, struct cJSON *data)
 {
     struct request *request = user;
     const struct gaitd *gaitd = request->gaitd;
     const struct config *config = gaitd->config;
-    if (result) {
-        cJSON_AddStringToObject(result, "version", GAITD_VERSION);
-        cJSON_AddItemToObject(result, "protocol", json_integer(PROTOCOL));
-        cJSON_AddItemToObject(result, "pid", json_integer(getpid()));
-        cJSON_AddItemToObject(result, "started_at",
-                              json_number(gaitd->started_at));
-        cJSON_AddStringToObject(result, "state_dir", config->state_dir);
-        cJSON_AddStringToObject(result, "socket", config->socket);
-        cJSON_AddItemToObject(result, "slots", fleet_slots(gaitd->fleet));
-        cJSON_AddItemToObject(result, "bytes_free",
-                              bytes_free(config->state_dir));
+    if (!result) {
+        request_reply(request, NULL, error, data);
+        return;
     }
-    request_reply(request, result, error, data);
+    cJSON_AddStringToObject(result, "version", GAITD_VERSION);
+    cJSON_AddItemToObject(result, "protocol", json_integer(PROTOCOL));
+    cJSON_AddItemToObject(result, "pid", json_integer(getpid()));
+    cJSON_AddItemToObject(result, "started_at", json_number(gaitd->started_at));
+    cJSON_AddStringToObject(result, "state_dir", config->state_dir);
+    cJSON_AddStringToObject(result, "socket", config->socket);
+    cJSON_AddItemToObject(result, "slots", fleet_slots(gaitd->fleet));
+    cJSON_AddItemToObject(result, "bytes_free", bytes_free(config->state_dir));
+    answer_status(request, result);
 }
 
 static void show_status(struct request *request)
@@ -373,6 +465,8 @@ static bool is_of_type(const struct cJSON *value, enum param_type type)
         return cJSON_IsObject(value);
     case PARAM_LIST:
         return cJSON_IsArray(value);
+    case PARAM_ANY:
+        return true;
     }
     return false;
 }

@@ -1,11 +1,13 @@
 /* The store's thread: what waits becomes one transaction.
  *
- * Disk full (or a database locked by somebody's sqlite3): the transaction is
- * rolled back; requests are answered with the error, and what workers did is
- * kept and tried again with the next operation, or after RETRY_S.
+ * Disk full (or a database locked by somebody's sqlite3, or an input/output
+ * error before the COMMIT): the transaction is rolled back; requests are
+ * answered with the error, and what workers did is kept and tried again with
+ * the next operation, or after RETRY_S.
  *
- * The WAL is copied back when nothing has happened for IDLE_S, or when it has
- * grown by WAL_PAGES since the last time, so that no copying takes long.
+ * No transaction is long: what takes its time does so in pieces, one in each
+ * transaction, and a batch that has had BATCH_S is committed before the rest
+ * of it.
  */
 #include "daemon/operation.h"
 
@@ -17,67 +19,41 @@
 #include "daemon/tables.h"
 #include "schema/memory.h"
 
-enum { WAL_PAGES = 4000, RETRY_S = 2, IDLE_S = 1 };
+enum {
+    RETRY_S = 2,    /* what was kept */
+    IDLE_S = 1,     /* until the WAL is copied */
+    BALLAST_S = 60, /* until the ballast is tried again */
+};
 
-/* Lists of operations. */
-
-static void operations_init(struct operations *list)
-{
-    list->first = NULL;
-    list->end = &list->first;
-}
-
-static void append(struct operations *list, struct operation *operation)
-{
-    operation->next = NULL;
-    *list->end = operation;
-    list->end = &operation->next;
-}
-
-static void join(struct operations *list, struct operations *more)
-{
-    if (!more->first)
-        return;
-    *list->end = more->first;
-    list->end = more->end;
-    operations_init(more);
-}
-
-void *operation_new(size_t bytes,
-                    bool (*run)(struct store *, struct operation *,
-                                struct error *))
-{
-    struct operation *operation = xcalloc(1, bytes);
-    operation->run = run;
-    return operation;
-}
-
-static void operation_free(struct operation *operation)
-{
-    if (operation->release)
-        operation->release(operation);
-    cJSON_Delete(operation->result);
-    cJSON_Delete(operation->data);
-    free(operation);
-}
-
-static void operations_free(struct operations *list)
-{
-    struct operation *operation = list->first;
-    while (operation) {
-        struct operation *next = operation->next;
-        operation_free(operation);
-        operation = next;
-    }
-    operations_init(list);
-}
+static const double PIECE_S = 0.01, BATCH_S = 0.02;
 
 void store_push(struct store *store, struct operation *operation)
 {
     pthread_mutex_lock(&store->mutex);
-    append(&store->waiting, operation);
+    operations_add(&store->waiting, operation);
     pthread_cond_signal(&store->changed);
     pthread_mutex_unlock(&store->mutex);
+}
+
+/* Time. */
+
+static double wall_clock(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+double store_clock(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+bool store_piece_is_over(const struct store *store)
+{
+    return store_clock() - store->piece_began > PIECE_S;
 }
 
 /* Answers. */
@@ -117,7 +93,9 @@ static bool run_one(struct store *store, struct operation *operation,
                     struct error *error)
 {
     struct notice **mark = store->said.end;
+    const struct reserved reserved = store->reserved;
     operation->is_unfinished = false;
+    store->piece_began = store_clock();
     if (!db_savepoint(store->db, error))
         return false;
     if (operation->run(store, operation, error)) {
@@ -129,23 +107,74 @@ static bool run_one(struct store *store, struct operation *operation,
     }
     operation->is_unfinished = false;
     notices_undo(&store->said, mark);
+    store->reserved = reserved;
     if (!db_in_transaction(store->db) || operation->is_kept ||
         db_trouble(store->db) != DB_FINE)
         return false;
     db_undo(store->db);
+    operation->is_refused = true;
     answer(store, operation, error);
     return true;
 }
 
-static bool run_all(struct store *store, const struct operations *batch,
-                    struct error *error)
+/* What follows `operation` in its batch is left for the next one. */
+static void cut(struct store *store, struct operations *batch,
+                struct operation *operation)
 {
+    if (!operation->next)
+        return;
+    struct operations rest = {operation->next, batch->end};
+    operation->next = NULL;
+    batch->end = &operation->next;
+    operations_join(&store->rest, &rest);
+}
+
+void store_urge(struct store *store, struct operation *operation)
+{
+    operations_add(&store->urgent, operation);
+}
+
+static bool run_urgent(struct store *store, struct operations *batch,
+                       struct error *error)
+{
+    struct operation *operation;
+    while ((operation = store->urgent.first)) {
+        store->urgent.first = operation->next;
+        if (!store->urgent.first)
+            operations_init(&store->urgent);
+        operations_add(batch, operation);
+        if (!run_one(store, operation, error))
+            return false;
+    }
+    return true;
+}
+
+/* *is_known: that nothing of it is stored, if it fails. */
+static bool run_all(struct store *store, struct operations *batch,
+                    bool *is_known, struct error *error)
+{
+    *is_known = true;
+    double began = store_clock();
     if (!db_begin(store->db, error))
         return false;
-    for (struct operation *o = batch->first; o; o = o->next)
+    for (struct operation *o = batch->first; o; o = o->next) {
         if (!run_one(store, o, error))
             return false;
-    return store_dispatch(store, error) && db_commit(store->db, error);
+        if (store_clock() - began > BATCH_S)
+            cut(store, batch, o);
+    }
+    if (!run_urgent(store, batch, error) || !store_dispatch(store, error))
+        return false;
+    *is_known = false;
+    return db_commit(store->db, error);
+}
+
+/* Whether it is worth trying again: what could not be written or read is not
+ * lost, unless the COMMIT itself failed for another reason than room. */
+static bool is_passing(const struct store *store, bool is_known)
+{
+    enum db_trouble trouble = db_trouble(store->db);
+    return trouble == DB_LATER || (trouble == DB_BROKEN && is_known);
 }
 
 static void remember_slots(struct store *store)
@@ -168,6 +197,18 @@ static void restore_slots(struct store *store, int count)
         store->cards[i].is_asked = false; /* what asked is not told */
 }
 
+/* The operation is over; what it leaves to be done is gone on with. */
+static void end(struct store *store, struct operation *operation,
+                bool has_failed)
+{
+    struct operation **left =
+        has_failed ? &operation->remedy : &operation->sequel;
+    if (*left)
+        operations_add(&store->unfinished, *left);
+    *left = NULL;
+    operation_free(operation);
+}
+
 /* Nothing of the batch is stored: keep what must not be lost, refuse the
  * rest. */
 static void postpone(struct store *store, struct operations *batch,
@@ -178,10 +219,10 @@ static void postpone(struct store *store, struct operations *batch,
     while (operation) {
         struct operation *next = operation->next;
         if (operation->is_kept) {
-            append(&store->kept, operation);
+            operations_add(&store->kept, operation);
         } else {
             answer(store, operation, error);
-            operation_free(operation);
+            end(store, operation, true);
         }
         operation = next;
     }
@@ -195,18 +236,11 @@ static void settle(struct store *store, struct operations *batch)
     while (operation) {
         struct operation *next = operation->next;
         if (operation->is_unfinished)
-            append(&store->unfinished, operation);
+            operations_add(&store->unfinished, operation);
         else
-            operation_free(operation);
+            end(store, operation, operation->is_refused);
         operation = next;
     }
-}
-
-static double wall_clock(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 /* `error`: why not; NULL: something was. */
@@ -221,10 +255,13 @@ static void commit_batch(struct store *store, struct operations *batch)
 {
     struct error error = {0};
     int slot_count = store->slot_count;
+    bool is_drained = store->is_drained;
+    const struct reserved reserved = store->reserved;
     int64_t written = db_written(store->db);
     store->now = wall_clock();
     remember_slots(store);
-    if (run_all(store, batch, &error)) {
+    bool is_known;
+    if (run_all(store, batch, &is_known, &error)) {
         if (db_written(store->db) > written)
             note_stored(store, NULL);
         settle(store, batch);
@@ -232,7 +269,11 @@ static void commit_batch(struct store *store, struct operations *batch)
         notices_release(&store->said);
         db_rollback(store->db);
         restore_slots(store, slot_count);
-        if (db_trouble(store->db) == DB_LATER) {
+        store->is_drained = is_drained;
+        operations_free(&store->urgent); /* they come again */
+        store->reserved = reserved;
+        if (is_passing(store, is_known)) {
+            ballast_drop(&store->ballast);
             note_stored(store, &error);
             postpone(store, batch, &error);
         } else {
@@ -245,14 +286,14 @@ static void commit_batch(struct store *store, struct operations *batch)
 
 /* The thread. */
 
-static void copy_wal(struct store *store)
+static void care_for_disk(struct store *store, bool is_idle)
 {
     struct error error;
-    if (!db_checkpoint(store->db, &error) &&
-        db_trouble(store->db) == DB_BROKEN) {
-        break_down(store, &error);
-        hand_over(store);
-    }
+    if (store_disk_care(store, is_idle, &error) ||
+        db_trouble(store->db) != DB_BROKEN)
+        return;
+    break_down(store, &error);
+    hand_over(store);
 }
 
 /* Returns false when `seconds` have passed first. */
@@ -273,24 +314,55 @@ static void wait_long(struct store *store)
         pthread_cond_wait(&store->changed, &store->mutex);
 }
 
+/* One of those that are done in pieces. */
+static void take_piece(struct store *store, struct operations *batch)
+{
+    struct operation *operation = store->unfinished.first;
+    if (!operation)
+        return;
+    store->unfinished.first = operation->next;
+    if (!operation->next)
+        operations_init(&store->unfinished);
+    operations_add(batch, operation);
+}
+
+/* There is no time for them any more: they begin anew, if they are asked for
+ * again, or where the database says that something is left to be done. */
+static void refuse_unfinished(struct store *store)
+{
+    struct error error;
+    error_set(&error, ERROR_BUSY, "gaitd is shutting down");
+    for (struct operation *o = store->unfinished.first; o; o = o->next)
+        answer(store, o, &error);
+    operations_free(&store->unfinished);
+    hand_over(store);
+}
+
 /* What is to be done next, in `batch`; false when it is time to end. */
 static bool take(struct store *store, struct operations *batch)
 {
     pthread_mutex_lock(&store->mutex);
     if (store->kept.first)
         wait_for(store, RETRY_S);
-    else if (store->unfinished.first && !store->is_broken)
+    else if (store->rest.first || store->unfinished.first)
         ; /* there is something to do */
-    else if (db_wal_pages(store->db) == 0 || store->is_broken)
+    else if (store->is_broken ||
+             (db_wal_pages(store->db) == 0 && store->ballast.is_there))
         wait_long(store);
+    else if (db_wal_pages(store->db) == 0)
+        wait_for(store, BALLAST_S);
     else
         wait_for(store, IDLE_S);
     bool is_last = store->is_closing;
     operations_init(batch);
-    join(batch, &store->kept);
-    join(batch, &store->waiting);
-    join(batch, &store->unfinished);
+    operations_join(batch, &store->kept);
+    operations_join(batch, &store->rest);
+    operations_join(batch, &store->waiting);
     pthread_mutex_unlock(&store->mutex);
+    if (is_last && !batch->first)
+        refuse_unfinished(store);
+    else
+        take_piece(store, batch);
     return batch->first || !is_last;
 }
 
@@ -314,9 +386,8 @@ static void *work(void *user)
             commit_batch(store, &batch);
         if (is_done(store))
             break; /* the disk is still full: these rows stay unanswered */
-        if (!store->is_broken &&
-            (is_idle || db_wal_pages(store->db) >= WAL_PAGES))
-            copy_wal(store);
+        if (!store->is_broken)
+            care_for_disk(store, is_idle);
     }
     return NULL;
 }
@@ -329,7 +400,9 @@ static void init(struct store *store, const struct store_hooks *hooks)
     store->retry_s = 1;
     operations_init(&store->waiting);
     operations_init(&store->kept);
+    operations_init(&store->rest);
     operations_init(&store->unfinished);
+    operations_init(&store->urgent);
     notices_init(&store->ready);
     notices_init(&store->said);
     pthread_mutex_init(&store->mutex, NULL);
@@ -344,7 +417,9 @@ static void store_free(struct store *store)
 {
     operations_free(&store->waiting);
     operations_free(&store->kept);
+    operations_free(&store->rest);
     operations_free(&store->unfinished);
+    operations_free(&store->urgent);
     notices_release(&store->ready);
     notices_release(&store->said);
     pthread_cond_destroy(&store->changed);
@@ -359,10 +434,33 @@ static void store_free(struct store *store)
 static bool recover(struct store *store, struct error *error)
 {
     store->now = wall_clock();
+    struct operation *settling = NULL;
     bool is_fine = db_begin(store->db, error) && store_recover(store, error) &&
+                   store_drain_load(store, error) &&
+                   store_fail_fast_recover(store, error) &&
+                   store_sweep_recover(store, &settling, error) &&
                    db_commit(store->db, error);
+    if (is_fine)
+        operations_add(&store->unfinished, settling);
+    else
+        operation_free(settling);
+    operations_join(&store->unfinished, &store->urgent);
     notices_release(&store->said); /* nobody listens yet */
     return is_fine;
+}
+
+/* On a full disk with what the ballast gives. */
+static bool open_database(struct store *store, const char *path,
+                          struct error *error)
+{
+    do {
+        store->db = tables_open(path, error);
+        if (store->db && recover(store, error))
+            return true;
+        db_close(store->db);
+        store->db = NULL;
+    } while (error->code == ERROR_IO && ballast_drop(&store->ballast));
+    return false;
 }
 
 struct store *store_open(const char *path, const struct store_hooks *hooks,
@@ -370,8 +468,8 @@ struct store *store_open(const char *path, const struct store_hooks *hooks,
 {
     struct store *store = xcalloc(1, sizeof *store);
     init(store, hooks);
-    store->db = tables_open(path, error);
-    if (!store->db || !recover(store, error)) {
+    if (!ballast_init(&store->ballast, path, error) ||
+        !open_database(store, path, error)) {
         store_free(store);
         return NULL;
     }

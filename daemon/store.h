@@ -28,6 +28,7 @@
 
 struct cJSON;
 struct diagnostic;
+struct gate;
 struct spec;
 
 enum { SLOTS_MAX = 1024, DEVICES_MAX = 128 };
@@ -49,8 +50,9 @@ struct dispatch {
     char label[256];
     int64_t nb_epochs; /* to train to */
     int64_t steps_per_epoch;
-    int64_t step;      /* of the run's last committed row, -1 for none */
-    int64_t gpu_bytes; /* that it may take of a GPU */
+    int64_t step;        /* of the run's last committed row, -1 for none */
+    int64_t gpu_bytes;   /* that it may take of a GPU */
+    double seconds_left; /* of the job's time limit; NaN: it has none */
     int checkpoint_count;
     struct saved_checkpoint checkpoints[CHECKPOINTS_TOLD];
     struct settings settings;
@@ -71,6 +73,14 @@ struct job_change {
     const char *label, *reason; /* borrowed; reason may be NULL */
 };
 
+/* A hook that is to be run: hooks.h. */
+struct hook_order {
+    int64_t id, sweep;
+    int64_t done, failed, cancelled; /* jobs of the sweep */
+    char name[CONTROL_TEXT_BYTES], sweep_name[CONTROL_TEXT_BYTES], owner[64];
+};
+enum { HOOK_TEXT_BYTES = 1000 };
+
 /* On the loop's thread, from store_deliver. */
 struct store_hooks {
     void *user;
@@ -84,6 +94,9 @@ struct store_hooks {
     void (*on_stop)(void *user, int64_t attempt);
     /* A row did not fit what is stored; end the attempt with this outcome. */
     void (*on_refused)(void *user, int64_t attempt, const struct error *error);
+    void (*on_hook)(void *user, const struct hook_order *order);
+    /* The table of events has come to this id. */
+    void (*on_event)(void *user, int64_t event, const char *kind);
     /* A job waits after a crash: have store_retry called in so many seconds. */
     void (*on_wait)(void *user, int64_t job, double seconds);
     /* A job waits for a GPU that none of ours uses: look how it is, now or when
@@ -93,6 +106,8 @@ struct store_hooks {
      * NULL: it can again.  Once each. */
     void (*on_stuck)(void *user, const struct error *error);
     void (*on_fatal)(void *user, const struct error *error);
+    /* That readers of the database pass through; NULL: there are none. */
+    struct gate *gate;
     /* On the store's thread: have store_deliver called soon. */
     void (*wake)(void *user);
     /* On the store's thread: run_dir has grown by a checkpoint, of a
@@ -189,6 +204,24 @@ void store_slot_open_at(struct store *store, int slot,
 /* One of the CPU. */
 void store_slot_open(struct store *store, int slot, const char *device,
                      const char *device_class);
+/* Sends what failed or was cancelled to the queue again; with a time limit for
+ * the sweep from then on, unless it is -1. */
+void store_retry_jobs(struct store *store, const char *target,
+                      int64_t time_limit, const struct caller *caller,
+                      store_reply *reply, void *user);
+/* No more dispatches until that is undone, over restarts too; of operators. */
+void store_set_drained(struct store *store, bool is_drained,
+                       const struct caller *caller, store_reply *reply,
+                       void *user);
+/* Has on_hook called for those that were not over when gaitd ended.  Once, at
+ * the beginning. */
+void store_hooks_resume(struct store *store);
+/* It is over, and how. */
+void store_hook_end(struct store *store, int64_t order, const char *text);
+/* Remembers that a user has been told of what happened so far: of events up to
+ * this one, of jobs that were final by then. */
+void store_visit(struct store *store, uid_t uid, int64_t event,
+                 double finished_at, store_reply *reply, void *user);
 /* It is out of service until it is opened again: an event says why. */
 void store_slot_close(struct store *store, int slot, const char *reason);
 
@@ -207,6 +240,10 @@ void store_retry(struct store *store, int64_t job);
 /* No more dispatches (shutdown).  Replied with {"running": n}. */
 void store_drain(struct store *store, store_reply *reply, void *user);
 
+/* How long it has been under way: it is stopped when its job has had its time.
+ */
+void store_attempt_took(struct store *store, int64_t attempt, double seconds);
+
 /* One row of a run, as a worker sent it. */
 struct history_row {
     int64_t step, epoch;
@@ -216,7 +253,9 @@ struct history_row {
     int layer_count;                 /* 0 without diagnostics */
     const struct diagnostic *layers; /* borrowed: store_row copies them */
 };
-void store_attempt_started(struct store *store, int64_t attempt, pid_t pid);
+/* `step`: updates done, from a checkpoint. */
+void store_attempt_started(struct store *store, int64_t attempt, pid_t pid,
+                           int64_t step);
 void store_row(struct store *store, int64_t attempt,
                const struct history_row *row);
 
@@ -254,7 +293,8 @@ enum outcome { OUTCOMES(OUTCOME_ENUM) OUTCOME_COUNT };
 
 struct ending {
     enum outcome outcome;
-    int64_t step;
+    int64_t step;           /* updates done, as last heard; -1: not known */
+    double seconds;         /* since its dispatch; NaN: not known */
     int64_t diverged_epoch; /* of OUTCOME_diverged */
     char state_hash[33];    /* of OUTCOME_done */
     char message[1000];

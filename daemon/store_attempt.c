@@ -64,7 +64,7 @@ static bool load_attempt(struct store *store, int64_t id,
 
 struct started_operation {
     struct operation operation;
-    int64_t attempt;
+    int64_t attempt, step;
     pid_t pid;
 };
 
@@ -73,19 +73,23 @@ static bool run_started(struct store *store, struct operation *operation,
 {
     const struct started_operation *o = (struct started_operation *)operation;
     struct statement *s =
-        db_sql(store->db,
-               "UPDATE attempt SET pid = ? WHERE id = ? AND ended_at IS NULL");
+        db_sql(store->db, "UPDATE attempt SET pid = ?, from_step = ? "
+                          "WHERE id = ? AND ended_at IS NULL");
     bind_integer(s, o->pid);
+    bind_integer(s, o->step);
     bind_integer(s, o->attempt);
-    return statement_run(s, error);
+    return statement_run(s, error) &&
+           store_attempt_resumed(store, o->attempt, o->step, error);
 }
 
-void store_attempt_started(struct store *store, int64_t attempt, pid_t pid)
+void store_attempt_started(struct store *store, int64_t attempt, pid_t pid,
+                           int64_t step)
 {
     struct started_operation *o = operation_new(sizeof *o, run_started);
     o->operation.is_kept = true;
     o->attempt = attempt;
     o->pid = pid;
+    o->step = step;
     store_push(store, &o->operation);
 }
 

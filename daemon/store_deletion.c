@@ -338,7 +338,8 @@ static bool mark(struct store *store, struct delete_operation *o, int64_t sweep,
     o->sweep = sweep;
     return insert(store, o, sweep, error) &&
            change(store,
-                  "UPDATE sweep SET is_complete = 0, name = 'deleted/' || id, "
+                  "UPDATE sweep SET is_complete = 0, entered = NULL, name = "
+                  "'deleted/' || id, "
                   "request_id = 'deleted/' || id WHERE id = ?",
                   sweep, error);
 }

@@ -346,6 +346,7 @@ static bool tell(struct store *store, const struct slot *slot,
         columns_read(s, 2, &dispatch.settings);
     }
     if (!statement_finish(s, error) ||
+        !store_limit_load(store, job->id, &dispatch.seconds_left, error) ||
         !store_checkpoints_load(store, &dispatch, error))
         return false;
     notice_dispatch(&store->said, &dispatch);
@@ -431,7 +432,8 @@ static void end_leave(struct store *store)
 bool store_dispatch(struct store *store, struct error *error)
 {
     bool is_again = true;
-    while (is_again && !store->is_draining && has_free_slot(store)) {
+    while (is_again && !store->is_draining && !store->is_drained &&
+           has_free_slot(store)) {
         struct queue_head *heads;
         int count;
         if (!store_queue_heads(store, &heads, &count, error))

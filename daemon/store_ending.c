@@ -1,4 +1,5 @@
 /* How attempts end, and what becomes of their jobs. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -47,10 +48,13 @@ static bool close_attempt(struct store *store, int64_t attempt,
 {
     struct statement *s =
         db_sql(store->db, "UPDATE attempt SET ended_at = ?, outcome = ?, "
-                          "message = nullif(?, '') WHERE id = ?");
+                          "message = nullif(?, ''), step = nullif(?, -1), "
+                          "seconds = ifnull(?, seconds) WHERE id = ?");
     bind_real(s, store->now);
     bind_text(s, outcomes[ending->outcome]);
     bind_text(s, ending->message);
+    bind_integer(s, ending->step);
+    bind_real(s, ending->seconds);
     bind_integer(s, attempt);
     return statement_run(s, error);
 }
@@ -119,6 +123,12 @@ static bool end_job(struct store *store, struct stored_job *job,
     struct error reason;
     error_set(&reason, ERROR_NONE, "%s", ending->message);
     enum job_event event = judge(job, ending, &reason);
+    bool is_over = false;
+    if (event == JOB_ON_requeue &&
+        !store_limit_check(store, job, &is_over, &reason, error))
+        return false;
+    if (is_over)
+        event = JOB_ON_fail;
     const char *text =
         event == JOB_ON_finish || !reason.text[0] ? NULL : reason.text;
     const char *noun = counted[ending->outcome].noun;
@@ -203,7 +213,7 @@ static bool run_ending(struct store *store, struct operation *operation,
         return false;
     store_slots_free(store, o->attempt);
     notice_closed(&store->said, o->attempt);
-    return true;
+    return store_drain_check(store, error);
 }
 
 void store_attempt_end(struct store *store, int64_t attempt,
@@ -265,6 +275,8 @@ static bool next_lost(struct store *store, int64_t *attempt, int64_t *job,
 bool store_recover(struct store *store, struct error *error)
 {
     static const struct ending lost = {.outcome = OUTCOME_lost,
+                                       .step = -1,
+                                       .seconds = NAN,
                                        .message = "gaitd ended"};
     int count = 0;
     for (;; count++) {
@@ -276,9 +288,10 @@ bool store_recover(struct store *store, struct error *error)
         if (!end(store, attempt, job, &lost, error))
             return false;
     }
-    if (!store_sweep_recover(store, error))
+    if (!store_after_recover(store, error))
         return false;
     struct error text;
-    error_set(&text, ERROR_NONE, "%d attempts had been cut short", count);
+    error_set(&text, ERROR_NONE, "%d attempt%s had been cut short", count,
+              count == 1 ? "" : "s");
     return store_event_add(store, "started", 0, 0, text.text, error);
 }

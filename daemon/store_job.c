@@ -85,21 +85,23 @@ bool store_job_tell(struct store *store, const struct stored_job *job,
     return true;
 }
 
-bool store_event_add(struct store *store, const char *kind, int64_t sweep,
-                     int64_t job, const char *text, struct error *error)
+/* Moving. */
+
+/* job_count follows. */
+static bool count_move(struct store *store, int64_t sweep, enum job_state from,
+                       enum job_state to, struct error *error)
 {
+    if (from == to)
+        return true;
     struct statement *s =
-        db_sql(store->db, "INSERT INTO event (at, kind, sweep_id, job_id, "
-                          "text) VALUES (?, ?, nullif(?, 0), nullif(?, 0), ?)");
-    bind_real(s, store->now);
-    bind_text(s, kind);
+        db_sql(store->db, "UPDATE job_count SET count = count + "
+                          "CASE state WHEN ? THEN 1 ELSE -1 END "
+                          "WHERE sweep_id = ? AND state IN (?1, ?)");
+    bind_text(s, job_state_name(to));
     bind_integer(s, sweep);
-    bind_integer(s, job);
-    bind_text(s, text);
+    bind_text(s, job_state_name(from));
     return statement_run(s, error);
 }
-
-/* Moving. */
 
 static bool update_state(struct store *store, const struct stored_job *job,
                          const char *reason, struct error *error)
@@ -156,13 +158,15 @@ bool store_job_move(struct store *store, struct stored_job *job,
                          job_state_name(from));
     job->state = (enum job_state)to;
     return update_state(store, job, reason, error) &&
+           count_move(store, job->sweep, from, job->state, error) &&
            (job->state != JOB_done ||
             (keep_metrics(store, job, error) &&
              store_sweep_over(store, job->sweep, error))) &&
            (job->state != JOB_failed ||
             store_event_add(store, "failed", job->sweep, job->id, reason,
                             error)) &&
-           store_job_tell(store, job, from, reason, error);
+           store_job_tell(store, job, from, reason, error) &&
+           (!job_is_final(job->state) || store_sweep_check(store, job, error));
 }
 
 /* Runs. */
@@ -200,8 +204,9 @@ static bool first_open(struct statement *s, int64_t run, struct stored_job *job,
 }
 
 #define OPEN                                                                   \
-    JOB "INDEXED BY job_open " RUN "WHERE j.run_id = ? "                       \
-        "AND j.state IN ('held', 'queued') ORDER BY j.nb_epochs "
+    JOB "INDEXED BY job_run " RUN "JOIN sweep s ON s.id = j.sweep_id "         \
+        "WHERE j.run_id = ? AND j.state IN ('held', 'queued') AND " ENTERED    \
+        " ORDER BY j.nb_epochs "
 
 /* Held and queued jobs whose last row is stored: for them nothing is left to
  * be held back. */
@@ -259,11 +264,10 @@ bool store_run_release(struct store *store, int64_t run, struct error *error)
     if (is_busy)
         return true;
     struct statement *s = db_sql(
-        store->db,
-        "UPDATE job SET is_ready = 1 WHERE id = (SELECT min(j.id) FROM job j "
-        "JOIN sweep s ON s.id = j.sweep_id WHERE j.run_id = ? AND "
-        "j.state = 'queued' AND j.reason IS NULL AND ifnull(s.after_id, 0) = 0"
-        ")");
+        store->db, "UPDATE job SET is_ready = 1 WHERE id = (SELECT min(j.id) "
+                   "FROM job j JOIN sweep s ON s.id = j.sweep_id "
+                   "WHERE j.run_id = ? AND j.state = 'queued' "
+                   "AND j.reason IS NULL AND " ENTERED ")");
     bind_integer(s, run);
     return statement_run(s, error);
 }

@@ -126,7 +126,8 @@ static bool next_sweep(struct store *store, struct queue_head *head,
     struct statement *s = db_sql(
         store->db,
         "SELECT j.sweep_id, j.id, j.run_id, j.threads, r.device_class, "
-        "s.max_running, j.device, j.gpu_bytes FROM job j INDEXED BY job_ready "
+        "s.max_running, s.is_failing, j.device, j.gpu_bytes "
+        "FROM job j INDEXED BY job_ready "
         "JOIN run r ON r.id = j.run_id JOIN sweep s ON s.id = j.sweep_id "
         "WHERE j.is_ready = 1 AND j.lane = ? AND j.priority = ? "
         "AND j.owner_uid = ? AND j.sweep_id > ? "
@@ -143,10 +144,17 @@ static bool next_sweep(struct store *store, struct queue_head *head,
         head->demand.threads = (int)column_integer(s, 3);
         column_copy(s, 4, head->device_class, sizeof head->device_class);
         *limit = column_integer(s, 5);
-        column_copy(s, 6, head->demand.device, sizeof head->demand.device);
-        head->demand.gpu_bytes = column_integer(s, 7);
+        head->is_failing = column_integer(s, 6);
+        column_copy(s, 7, head->demand.device, sizeof head->demand.device);
+        head->demand.gpu_bytes = column_integer(s, 8);
     }
     return statement_finish(s, error);
+}
+
+static bool is_full(const struct store *store, const struct queue_head *head,
+                    int64_t limit)
+{
+    return limit && count_running(store, 0, head->sweep) >= limit;
 }
 
 /* The owner's first job that no limit keeps back. */
@@ -165,7 +173,7 @@ static bool find_of_owner(struct store *store, const struct share *share,
     do {
         if (!next_sweep(store, head, &limit, found, error))
             return false;
-    } while (*found && limit && count_running(store, 0, head->sweep) >= limit);
+    } while (*found && (head->is_failing || is_full(store, head, limit)));
     return true;
 }
 

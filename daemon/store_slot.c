@@ -159,7 +159,6 @@ void store_device_answer(struct store *store, int device, bool is_free,
 static bool run_drain(struct store *store, struct operation *operation,
                       struct error *error)
 {
-    (void)error;
     int running = 0;
     for (int i = 0; i < store->slot_count; i++) {
         struct slot *slot = &store->slots[i];
@@ -168,7 +167,10 @@ static bool run_drain(struct store *store, struct operation *operation,
     store->is_draining = true;
     operation->result = cJSON_CreateObject();
     cJSON_AddItemToObject(operation->result, "running", json_integer(running));
-    return true;
+    struct error text;
+    error_set(&text, ERROR_NONE, "%d running job%s saved first", running,
+              running == 1 ? " is" : "s are");
+    return store_event_add(store, "stopping", 0, 0, text.text, error);
 }
 
 void store_drain(struct store *store, store_reply *reply, void *user)

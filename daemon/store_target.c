@@ -19,13 +19,13 @@ static void release_target(struct operation *operation)
     free(((struct target_operation *)operation)->target);
 }
 
-static void push(struct store *store,
+static void push(struct store *store, size_t bytes,
                  bool (*run)(struct store *, struct operation *,
                              struct error *),
                  const char *target, const struct caller *caller,
                  store_reply *reply, void *user)
 {
-    struct target_operation *o = operation_new(sizeof *o, run);
+    struct target_operation *o = operation_new(bytes, run);
     o->operation.release = release_target;
     o->operation.reply = reply;
     o->operation.user = user;
@@ -86,7 +86,8 @@ static bool run_unkeep(struct store *store, struct operation *operation,
 void store_keep(struct store *store, const char *target, bool undo,
                 const struct caller *caller, store_reply *reply, void *user)
 {
-    push(store, undo ? run_unkeep : run_keep, target, caller, reply, user);
+    push(store, sizeof(struct target_operation), undo ? run_unkeep : run_keep,
+         target, caller, reply, user);
 }
 
 /* Watching. */
@@ -118,6 +119,8 @@ static bool run_watch(struct store *store, struct operation *operation,
         cJSON_AddNullToObject(result, "sweep");
         add(result, "first", target.first);
         add(result, "last", target.last);
+        if (store->watched_job < target.last)
+            store->watched_job = target.last;
     }
     add(result, "job_count", target.job_count);
     struct cJSON *counts = cJSON_AddObjectToObject(result, "counts");
@@ -127,5 +130,6 @@ static bool run_watch(struct store *store, struct operation *operation,
 void store_watch(struct store *store, const char *target,
                  const struct caller *caller, store_reply *reply, void *user)
 {
-    push(store, run_watch, target, caller, reply, user);
+    push(store, sizeof(struct target_operation), run_watch, target, caller,
+         reply, user);
 }

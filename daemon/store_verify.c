@@ -17,13 +17,7 @@
 #include "schema/json.h"
 #include "schema/memory.h"
 
-enum { SKIPPED_TOLD = 1000, REASON_BYTES = 512 };
-
-struct verify_operation {
-    struct operation operation;
-    char *target, *request_id;
-    struct caller caller;
-};
+enum { SKIPPED_TOLD = 1000, REASON_BYTES = 512, CHOSEN_AT_ONCE = 256 };
 
 /* A job whose rows are to come again, to an epoch that is there. */
 struct original {
@@ -31,11 +25,23 @@ struct original {
 };
 
 struct verification {
-    int64_t sweep, first_job, owner;
+    int64_t sweep, first_job; /* 0: it has not begun */
+    int64_t owner;
+    int64_t looked_at; /* the last job that was */
+    int64_t position;  /* of the next one to be made */
     int64_t count, capacity;
     struct original *originals;
     int64_t skipped_count;
     struct cJSON *skipped; /* the first of them, {job, reason} */
+};
+
+struct verify_operation {
+    struct operation operation;
+    char *target, *request_id;
+    struct caller caller;
+    struct target found; /* job_count 0: it is not looked for yet */
+    char name[32];
+    struct verification verification;
 };
 
 static void add(struct cJSON *object, const char *name, int64_t value)
@@ -102,19 +108,43 @@ static void choose(const struct store *store, struct verification *v,
     }
 }
 
-/* Of the jobs that share a run, the one with the most epochs. */
-static bool choose_all(struct store *store, const struct target *target,
-                       struct verification *v, struct error *error)
+/* The jobs behind the last one looked at, so many; of those that share a run
+ * the one with the most epochs, and of these the first. */
+static bool choose_some(const struct store *store, const struct target *target,
+                        struct verification *v, struct error *error)
 {
-    struct statement *s =
-        db_sql(store->db,
-               "SELECT j.id, max(min(ifnull(r.epochs_done, -1), j.nb_epochs)), "
-               "r.replica, j.threads, r.device_class FROM job j "
-               "CROSS JOIN run r ON r.id = j.run_id WHERE " TARGET_RESULTS
-               " GROUP BY j.run_id ORDER BY 1");
-    target_bind_results(s, target);
+    struct target some = *target;
+    if (some.first <= v->looked_at)
+        some.first = v->looked_at + 1;
+    if (some.last - some.first >= CHOSEN_AT_ONCE)
+        some.last = some.first + CHOSEN_AT_ONCE - 1;
+    struct statement *s = db_sql(
+        store->db,
+        "SELECT j.id, min(ifnull(r.epochs_done, -1), j.nb_epochs), "
+        "r.replica, j.threads, r.device_class FROM job j "
+        "CROSS JOIN run r ON r.id = j.run_id WHERE " TARGET_RESULTS
+        " AND NOT EXISTS (SELECT 1 FROM job t WHERE t.run_id = j.run_id "
+        "AND t.id BETWEEN ? AND ? AND t.sweep_id BETWEEN ? AND ? AND "
+        "t.sweep_id NOT IN (SELECT id FROM sweep WHERE is_complete = 0) AND "
+        "(min(t.nb_epochs, ifnull(r.epochs_done, -1)), -t.id) > "
+        "(min(j.nb_epochs, ifnull(r.epochs_done, -1)), -j.id)) ORDER BY j.id");
+    target_bind_results(s, &some);
+    target_bind(s, target);
     while (statement_next(s))
         choose(store, v, s);
+    v->looked_at = some.last;
+    return statement_finish(s, error);
+}
+
+/* Ids beyond the last job are not there to be looked at. */
+static bool end_target(struct store *store, struct target *target,
+                       struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db, "SELECT ifnull(max(id), 0) FROM job");
+    while (statement_next(s))
+        if (target->last > column_integer(s, 0))
+            target->last = column_integer(s, 0);
     return statement_finish(s, error);
 }
 
@@ -135,40 +165,35 @@ static bool refuse_nothing(const struct verification *v, struct error *error)
 
 /* Storing. */
 
-static bool read_id(struct store *store, const char *sql, int64_t *id,
-                    struct error *error)
+static bool begin(struct store *store, struct verify_operation *o,
+                  struct error *error)
 {
-    struct statement *s = db_sql(store->db, sql);
-    while (statement_next(s))
-        *id = column_integer(s, 0) + 1;
-    return statement_finish(s, error);
-}
-
-static bool insert_sweep(struct store *store, const struct verify_operation *o,
-                         const struct verification *v, const char *name,
-                         struct error *error)
-{
+    struct verification *v = &o->verification;
+    if (!store_sweep_reserve(store, v->count, &v->sweep, &v->first_job, error))
+        return false;
+    snprintf(o->name, sizeof o->name, "verify-%lld", (long long)v->sweep);
     struct cJSON *spec = cJSON_CreateObject();
     cJSON_AddStringToObject(spec, "verifies", o->target);
     size_t length;
     char *text = json_print(spec, &length);
-    struct statement *s = db_sql(
-        store->db, "INSERT INTO sweep (id, name, owner, owner_uid, spec, "
-                   "request_id, job_count, submitted_at, is_hidden) "
-                   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1)");
-    bind_integer(s, v->sweep);
-    bind_text(s, name);
-    bind_text(s, o->caller.name);
-    bind_integer(s, o->caller.uid);
-    bind_text(s, text);
-    bind_text(s, o->request_id);
-    bind_integer(s, v->count);
-    bind_real(s, store->now);
-    bool is_fine = statement_run(s, error);
+    struct controls controls;
+    controls_init(&controls);
+    const struct new_sweep sweep = {
+        .id = v->sweep,
+        .job_count = v->count,
+        .name = o->name,
+        .owner = o->caller.name,
+        .spec = text,
+        .request_id = o->request_id,
+        .owner_uid = o->caller.uid,
+        .is_hidden = true,
+        .controls = &controls,
+    };
+    v->owner = o->caller.uid;
+    bool is_fine = store_sweep_begin(store, &sweep, &o->operation, error);
     free(text);
     cJSON_Delete(spec);
-    return is_fine &&
-           store_event_add(store, "submitted", v->sweep, 0, name, error);
+    return is_fine;
 }
 
 static bool insert_run(struct store *store, int64_t job, int64_t *run,
@@ -192,18 +217,16 @@ static bool insert_job(struct store *store, const struct verification *v,
                        int64_t position, struct error *error)
 {
     const struct original *original = &v->originals[position];
-    struct stored_job job;
     int64_t run;
     if (!insert_run(store, original->job, &run, error))
         return false;
-    struct statement *s =
-        db_sql(store->db,
-               "INSERT INTO job (id, sweep_id, owner_uid, position, run_id, "
-               "nb_epochs, label, device, threads, gpu_bytes, lane, state, "
-               "is_ready, submitted_at, verifies) SELECT ?, ?, ?, ?, ?, ?, "
-               "label, 'any', threads, gpu_bytes, "
-               "'any' || substr(lane, instr(lane, ' ')), 'queued', 1, ?, id "
-               "FROM job WHERE id = ?");
+    struct statement *s = db_sql(
+        store->db, "INSERT INTO job (id, sweep_id, owner_uid, position, "
+                   "run_id, nb_epochs, label, device, threads, gpu_bytes, "
+                   "lane, state, submitted_at, verifies) "
+                   "SELECT ?, ?, ?, ?, ?, ?, label, 'any', threads, gpu_bytes, "
+                   "'any' || substr(lane, instr(lane, ' ')), 'queued', ?, id "
+                   "FROM job WHERE id = ?");
     bind_integer(s, v->first_job + position);
     bind_integer(s, v->sweep);
     bind_integer(s, v->owner);
@@ -212,9 +235,7 @@ static bool insert_job(struct store *store, const struct verification *v,
     bind_integer(s, original->epochs);
     bind_real(s, store->now);
     bind_integer(s, original->job);
-    return statement_run(s, error) &&
-           store_job_load(store, v->first_job + position, &job, error) &&
-           store_job_tell(store, &job, JOB_queued, NULL, error);
+    return statement_run(s, error);
 }
 
 static struct cJSON *write_reply(int64_t sweep, const char *name,
@@ -231,23 +252,15 @@ static struct cJSON *write_reply(int64_t sweep, const char *name,
     return reply;
 }
 
-static bool store_all(struct store *store, struct verify_operation *o,
-                      struct verification *v, struct error *error)
+/* Nothing was skipped this time. */
+static struct cJSON *write_existing(struct statement *s)
 {
-    char name[32];
-    if (!read_id(store, STORE_LAST_SWEEP, &v->sweep, error) ||
-        !read_id(store, STORE_LAST_JOB, &v->first_job, error))
-        return false;
-    snprintf(name, sizeof name, "verify-%lld", (long long)v->sweep);
-    v->owner = o->caller.uid;
-    if (!insert_sweep(store, o, v, name, error))
-        return false;
-    for (int64_t i = 0; i < v->count; i++)
-        if (!insert_job(store, v, i, error))
-            return false;
-    o->operation.result =
-        write_reply(v->sweep, name, v->count, v->first_job, false);
-    return true;
+    struct cJSON *reply =
+        write_reply(column_integer(s, 0), column_text(s, 1),
+                    column_integer(s, 2), column_integer(s, 3), true);
+    add(reply, "skipped_count", 0);
+    cJSON_AddItemToObject(reply, "skipped", cJSON_CreateArray());
+    return reply;
 }
 
 /* The verification that this request, sent once before, has made. */
@@ -257,17 +270,19 @@ static bool find_request(struct store *store, struct verify_operation *o,
     if (!store_deletion_check(store, o->request_id, error))
         return false;
     struct statement *s = db_sql(
-        store->db, "SELECT s.id, s.name, s.job_count, (SELECT min(id) FROM job "
-                   "WHERE sweep_id = s.id), s.owner_uid = ? AND s.is_hidden "
+        store->db, "SELECT s.id, s.name, s.job_count, (SELECT id FROM job "
+                   "WHERE sweep_id = s.id ORDER BY position LIMIT 1), "
+                   "s.owner_uid = ? AND s.is_hidden, "
+                   "s.is_complete "
                    "FROM sweep s WHERE s.request_id = ?");
     bind_integer(s, o->caller.uid);
     bind_text(s, o->request_id);
     *is_there = statement_next(s);
     bool is_ours = !*is_there || column_integer(s, 4);
-    if (*is_there && is_ours)
-        o->operation.result =
-            write_reply(column_integer(s, 0), column_text(s, 1),
-                        column_integer(s, 2), column_integer(s, 3), true);
+    bool is_coming = *is_there && is_ours && !column_integer(s, 5);
+    o->operation.is_unfinished = is_coming; /* ask again */
+    if (*is_there && is_ours && !is_coming)
+        o->operation.result = write_existing(s);
     if (!statement_finish(s, error))
         return false;
     return is_ours || error_set(error, ERROR_CONFLICT,
@@ -275,40 +290,72 @@ static bool find_request(struct store *store, struct verify_operation *o,
                                 o->request_id);
 }
 
-static bool verify(struct store *store, struct verify_operation *o,
-                   struct verification *v, struct error *error)
+/* Steps; each does as much as there is time for. */
+
+static bool choose_all(struct store *store, struct verify_operation *o,
+                       struct error *error)
 {
-    struct target target;
-    bool is_there = false;
-    if (!find_request(store, o, &is_there, error))
+    struct verification *v = &o->verification;
+    if (!o->found.job_count &&
+        (!target_find(store->db, o->target, &o->caller, &o->found, error) ||
+         !end_target(store, &o->found, error)))
         return false;
-    if (is_there)
-        return true;
-    if (!target_find(store->db, o->target, &o->caller, &target, error) ||
-        !choose_all(store, &target, v, error))
+    while (v->looked_at < o->found.last && !store_piece_is_over(store))
+        if (!choose_some(store, &o->found, v, error))
+            return false;
+    return v->looked_at < o->found.last || v->count || refuse_nothing(v, error);
+}
+
+static bool add_jobs(struct store *store, struct verify_operation *o,
+                     struct error *error)
+{
+    struct verification *v = &o->verification;
+    if (!store_disk_check(store, error) ||
+        (!v->sweep && !begin(store, o, error)))
         return false;
-    return v->count ? store_all(store, o, v, error) : refuse_nothing(v, error);
+    for (; v->position < v->count && !store_piece_is_over(store); v->position++)
+        if (!insert_job(store, v, v->position, error))
+            return false;
+    return v->position < v->count ||
+           store_sweep_complete(store, v->sweep, o->name, &o->operation, error);
+}
+
+static void answer(struct verify_operation *o)
+{
+    struct verification *v = &o->verification;
+    struct cJSON *result = o->operation.result =
+        write_reply(v->sweep, o->name, v->count, v->first_job, false);
+    add(result, "skipped_count", v->skipped_count);
+    cJSON_AddItemToObject(result, "skipped", v->skipped);
+    v->skipped = NULL;
 }
 
 static bool run_verify(struct store *store, struct operation *operation,
                        struct error *error)
 {
-    struct verification v = {.skipped = cJSON_CreateArray()};
-    bool is_fine =
-        verify(store, (struct verify_operation *)operation, &v, error);
-    free(v.originals);
-    if (!is_fine) {
-        cJSON_Delete(v.skipped);
+    struct verify_operation *o = (struct verify_operation *)operation;
+    struct verification *v = &o->verification;
+    bool is_there = false;
+    if (!o->found.job_count && !find_request(store, o, &is_there, error))
         return false;
-    }
-    add(operation->result, "skipped_count", v.skipped_count);
-    cJSON_AddItemToObject(operation->result, "skipped", v.skipped);
+    if (is_there)
+        return true;
+    if (!v->sweep && !choose_all(store, o, error))
+        return false;
+    bool is_chosen = v->looked_at >= o->found.last;
+    if (is_chosen && !add_jobs(store, o, error))
+        return false;
+    operation->is_unfinished = !is_chosen || v->position < v->count;
+    if (!operation->is_unfinished)
+        answer(o);
     return true;
 }
 
 static void release_verify(struct operation *operation)
 {
     struct verify_operation *o = (struct verify_operation *)operation;
+    cJSON_Delete(o->verification.skipped);
+    free(o->verification.originals);
     free(o->target);
     free(o->request_id);
 }
@@ -324,5 +371,6 @@ void store_verify(struct store *store, const char *target,
     o->target = xstrdup(target);
     o->request_id = xstrdup(request_id);
     o->caller = *caller;
+    o->verification.skipped = cJSON_CreateArray();
     store_push(store, &o->operation);
 }

@@ -158,7 +158,11 @@ static void add_faults(const struct submission *s, int64_t position,
 /* Notes. */
 
 struct review {
-    int64_t *seeds; /* of each job */
+    const struct submission *submission;
+    struct faults *faults;
+    struct cJSON *notes;
+    int64_t position; /* of the next job */
+    int64_t *seeds;   /* of each job */
     int64_t seed_count;
     int seeds_most;   /* that one job's layers use, from its own upwards */
     bool leaves_rows; /* `leaving` trains on whole batches only */
@@ -225,26 +229,51 @@ static void write_notes(struct review *r, struct cJSON *notes)
                             (long long)r->leaving.batch_size));
 }
 
-void submission_review(const struct submission *submission,
-                       struct faults *faults, struct cJSON *notes)
+struct review *review_new(const struct submission *submission,
+                          struct faults *faults, struct cJSON *notes)
 {
-    const struct spec *spec = submission->spec;
-    struct review review = {0};
-    review.seeds = xcalloc((size_t)spec->job_count, sizeof *review.seeds);
-    for (int64_t i = 0; i < spec->job_count && faults->count < FAULTS_MAX;
-         i++) {
-        struct settings settings;
-        struct faults found;
-        faults_init(&found);
-        spec_job(spec, i, &settings);
-        check_job(submission, &settings, &found);
-        if (found.count)
-            add_faults(submission, i, &settings, &found, faults);
-        else
-            look_at(&review, &settings,
-                    submission_shape(submission, &settings));
-    }
-    if (!faults->count)
-        write_notes(&review, notes);
-    free(review.seeds);
+    struct review *review = xcalloc(1, sizeof *review);
+    *review = (struct review){
+        .submission = submission,
+        .faults = faults,
+        .notes = notes,
+        .seeds =
+            xcalloc((size_t)submission->spec->job_count, sizeof *review->seeds),
+    };
+    return review;
+}
+
+void review_free(struct review *review)
+{
+    if (review)
+        free(review->seeds);
+    free(review);
+}
+
+static void review_one(struct review *r)
+{
+    const struct submission *submission = r->submission;
+    struct settings settings;
+    struct faults found;
+    faults_init(&found);
+    spec_job(submission->spec, r->position, &settings);
+    check_job(submission, &settings, &found);
+    if (found.count)
+        add_faults(submission, r->position, &settings, &found, r->faults);
+    else
+        look_at(r, &settings, submission_shape(submission, &settings));
+    r->position++;
+}
+
+bool review_go_on(struct review *r, int64_t jobs)
+{
+    int64_t left = r->submission->spec->job_count - r->position;
+    int64_t end = r->position + (jobs < left ? jobs : left);
+    while (r->position < end && r->faults->count < FAULTS_MAX)
+        review_one(r);
+    if (jobs < left && r->faults->count < FAULTS_MAX)
+        return false;
+    if (!r->faults->count)
+        write_notes(r, r->notes);
+    return true;
 }

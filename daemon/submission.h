@@ -18,11 +18,15 @@ const struct dataset_shape *submission_shape(const struct submission *s,
 bool submission_is_same(const struct submission *submission,
                         const struct cJSON *spec);
 
-/* Checks every job against its data and this machine.  A fault that many jobs
- * have is told of the first.  `notes` (an array) gets sentences worth reading
- * about a sweep that is not wrong. */
-void submission_review(const struct submission *submission,
-                       struct faults *faults, struct cJSON *notes);
+/* Checks every job against its data and this machine, so many in a call.  A
+ * fault that many jobs have is told of the first.  `notes` (an array) gets
+ * sentences worth reading about a sweep that is not wrong.  All three are
+ * borrowed until the review is freed. */
+struct review;
+struct review *review_new(const struct submission *submission,
+                          struct faults *faults, struct cJSON *notes);
+void review_free(struct review *review);                /* NULL is allowed */
+bool review_go_on(struct review *review, int64_t jobs); /* true: all is said */
 
 /* The settings in which the job differs from others of the sweep, as they take
  * effect: "seed=101 learning_rate=0.001", with `between` between them, cut to

@@ -33,7 +33,8 @@ static const struct {
      "min(r.epochs_done, j.nb_epochs) AS epoch" METRIC_COLUMNS
      ", " DIVERGED_EPOCH
      " AS diverged_epoch FROM job j JOIN run r ON r.id = j.run_id "
-     "JOIN sweep s ON s.id = j.sweep_id WHERE r.replica >= 0"},
+     "JOIN sweep s ON s.id = j.sweep_id WHERE r.replica >= 0 "
+     "AND s.is_complete"},
     {"curve",
      "CREATE VIEW curve AS SELECT j.id AS job, s.name AS sweep, j.position, "
      "j.run_id AS run" SETTING_COLUMNS ", "
@@ -41,7 +42,7 @@ static const struct {
      "h.valid_loss, h.test_accuracy, h.test_loss, h.state_hash, h.seconds "
      "FROM job j JOIN run r ON r.id = j.run_id "
      "JOIN sweep s ON s.id = j.sweep_id JOIN history h ON " JOB_ROWS
-     " WHERE r.replica >= 0"},
+     " WHERE r.replica >= 0 AND s.is_complete"},
 };
 
 static bool read_integer(struct db *db, const char *sql, int64_t *value,

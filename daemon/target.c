@@ -42,7 +42,8 @@ static bool is_range(const char *text, struct target *target)
 static bool find_jobs(struct db *db, struct target *target, struct error *error)
 {
     struct statement *s =
-        db_sql(db, "SELECT count(*) FROM job WHERE id BETWEEN ? AND ?");
+        db_sql(db, "SELECT count(*) FROM job j WHERE j.id BETWEEN ? AND ? "
+                   "AND " VISIBLE);
     bind_integer(s, target->first);
     bind_integer(s, target->last);
     while (statement_next(s))
@@ -82,8 +83,7 @@ static bool find_last(struct db *db, const struct caller *caller,
 {
     struct statement *s =
         db_sql(db, SWEEP "WHERE s.owner_uid = ? AND s.is_hidden = 0 "
-                         "AND s.is_complete "
-                         "ORDER BY s.id DESC LIMIT 1");
+                         "AND s.is_complete ORDER BY s.id DESC LIMIT 1");
     bool found = false;
     bind_integer(s, caller->uid);
     if (!read_sweep(s, target, &found, error))

@@ -27,13 +27,17 @@ bool target_find(struct db *db, const char *text, const struct caller *caller,
 bool target_check_owner(struct db *db, const struct target *target,
                         const struct caller *caller, struct error *error);
 
+/* Of jobs j: not those of a sweep that is still going in. */
+#define VISIBLE                                                                \
+    "+j.sweep_id NOT IN (SELECT id FROM sweep WHERE is_complete = 0)"
 /* How many of its jobs are in each state. */
 bool target_count(struct db *db, const struct target *target,
                   int64_t count[JOB_STATE_COUNT], struct error *error);
 
 /* The jobs j of a target in the order of their ids; target_bind binds its
  * parameters.  The ids lead: a sweep's lie together. */
-#define TARGET_JOBS "j.id BETWEEN ? AND ? AND +j.sweep_id BETWEEN ? AND ?"
+#define TARGET_JOBS                                                            \
+    "j.id BETWEEN ? AND ? AND +j.sweep_id BETWEEN ? AND ? AND " VISIBLE
 void target_bind(struct statement *statement, const struct target *target);
 
 /* The same without what is hidden, of jobs j and their runs r. */

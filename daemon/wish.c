@@ -198,14 +198,13 @@ static bool insert_run(struct store *store, const struct wish *wish,
 }
 
 bool wish_grant(const struct wish *wish, struct store *store, bool dry_run,
-                struct found_run *run, bool *is_new, struct error *error)
+                struct found_run *run, struct error *error)
 {
     struct candidates found = {.rank = RANK_NONE};
     if (!find_run(store, wish, &found, error))
         return false;
-    *is_new = !found.best.id;
     *run = found.best;
-    if (!*is_new)
+    if (run->id)
         return true;
     char device_class[160];
     choose_class(wish, device_class);

@@ -40,9 +40,8 @@ struct found_run {
 void wish_init(struct wish *wish, const struct submission *submission,
                int64_t position, int64_t first_run);
 
-/* The run; a new one is stored, unless it is only a dry run.  *is_new: no
- * other job has it. */
+/* The run; a new one is stored, unless it is only a dry run. */
 bool wish_grant(const struct wish *wish, struct store *store, bool dry_run,
-                struct found_run *run, bool *is_new, struct error *error);
+                struct found_run *run, struct error *error);
 
 #endif

@@ -24,7 +24,13 @@
     X(max_running, INTEGER, "none",  1,    1000000, "none",                                          \
       "how many of its jobs may run at once")                                                        \
     X(after,       TEXT,    "",      0,    0,       "",                                              \
-      "a sweep that must be done before its jobs start")
+      "a sweep that must be done before its jobs start")                                             \
+    X(fail_fast,   INTEGER, "none",  1,    1000000, "none",                                          \
+      "after so many failed jobs those that wait are cancelled; running ones finish")                \
+    X(time_limit,  INTEGER, "none",  1,    1000000000, "none",                                       \
+      "seconds (or 30m, 2h, 3d) that each job may run, all its attempts together")                   \
+    X(on_finish,   TEXT,    "",      0,    0,       "",                                              \
+      "a hook of gaitd.json to run when all its jobs are final")
 // clang-format on
 
 #define CONTROL_ONE(...) +1

@@ -36,13 +36,19 @@ CREATE TABLE sweep (
     job_count    INTEGER NOT NULL,
     submitted_at REAL    NOT NULL,
     is_hidden    INTEGER NOT NULL DEFAULT 0,  -- a verification: see job
+    is_failing   INTEGER NOT NULL DEFAULT 0,  -- 1: its waiting jobs are being
+                                              -- cancelled, by fail_fast
     is_complete  INTEGER NOT NULL DEFAULT 1,  -- 0: its jobs are still going in
-                                              -- (or out: see deletion)
+                                              -- (or out: see deletion), and
+                                              -- nobody is to see them
+    entered      INTEGER,                     -- jobs, from the first, that the
+                                              -- queue knows of; NULL: all
     after_id     INTEGER,                     -- the sweep that `after` names,
-                                              -- while this one waits for it;
-                                              -- 0: its jobs are being let go
+                                              -- while this one waits for it
     is_kept      INTEGER NOT NULL DEFAULT 0   -- no checkpoint of it is pruned
 ) STRICT;
+CREATE INDEX sweep_unsettled ON sweep (id) WHERE entered IS NOT NULL;
+CREATE INDEX sweep_incomplete ON sweep (id) WHERE is_complete = 0;
 
 CREATE TABLE deletion (                       -- of a sweep; stays, so that ids
     sweep_id    INTEGER PRIMARY KEY,          -- and requests are used once
@@ -124,11 +130,20 @@ CREATE TABLE job (
 ) STRICT;
 CREATE INDEX job_ready ON job (lane, priority DESC, owner_uid, sweep_id, id) WHERE is_ready = 1;
 CREATE INDEX job_waiting ON job (reason) WHERE state = 'queued' AND reason IS NOT NULL;
-CREATE INDEX job_open ON job (run_id, nb_epochs) WHERE state IN ('held', 'queued');
+CREATE INDEX job_run ON job (run_id, state, nb_epochs);
 CREATE INDEX job_retry ON job (retry_at) WHERE retry_at IS NOT NULL;
-CREATE INDEX job_run ON job (run_id);
+CREATE INDEX job_finished ON job (finished_at, state, sweep_id) WHERE finished_at IS NOT NULL;
 CREATE INDEX job_verifies ON job (verifies) WHERE verifies IS NOT NULL;
-CREATE INDEX job_state ON job (sweep_id, state);
+
+CREATE TABLE job_count (                      -- of complete sweeps, all states:
+    sweep_id INTEGER NOT NULL,                -- what counting would find
+    state    TEXT    NOT NULL,
+    count    INTEGER NOT NULL,
+    PRIMARY KEY (sweep_id, state)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER sweep_removed AFTER DELETE ON sweep BEGIN
+    DELETE FROM job_count WHERE sweep_id = OLD.id;
+END;
 
 CREATE TABLE history (
     run_id         INTEGER NOT NULL REFERENCES run (id),
@@ -177,7 +192,11 @@ CREATE TABLE attempt (
     ended_at   REAL,
     outcome    TEXT,                          -- NULL while it runs
     message    TEXT,
-    stderr     TEXT                           -- its worker's last lines there
+    stderr     TEXT,                          -- its worker's last lines there
+    from_step  INTEGER,                       -- updates done when it began
+    step       INTEGER,                       -- and at its end, as last heard;
+                                              -- NULL: gaitd ended first
+    seconds    REAL                           -- that it took, as last known
 ) STRICT;
 CREATE INDEX attempt_job ON attempt (job_id);
 CREATE INDEX attempt_open ON attempt (job_id) WHERE ended_at IS NULL;
@@ -185,8 +204,35 @@ CREATE INDEX attempt_open ON attempt (job_id) WHERE ended_at IS NULL;
 CREATE TABLE event (
     id       INTEGER PRIMARY KEY,
     at       REAL    NOT NULL,
-    kind     TEXT    NOT NULL,
+    kind     TEXT    NOT NULL,                -- schema/event.h
     sweep_id INTEGER,
     job_id   INTEGER,
-    text     TEXT
+    text     TEXT,
+    cost_s   REAL                             -- of computing, done again
+) STRICT;
+
+CREATE TABLE visit (                          -- what a user has been told of
+    uid         INTEGER PRIMARY KEY,
+    at          REAL    NOT NULL,
+    event_id    INTEGER NOT NULL,             -- events up to this one
+    finished_at REAL    NOT NULL              -- jobs up to then
+) STRICT;
+
+CREATE TABLE hook (                           -- orders to run one: a sweep has
+    id         INTEGER PRIMARY KEY,           -- finished
+    sweep_id   INTEGER NOT NULL REFERENCES sweep (id),
+    name       TEXT    NOT NULL,              -- in gaitd.json
+    done       INTEGER NOT NULL,              -- jobs of the sweep, then
+    failed     INTEGER NOT NULL,
+    cancelled  INTEGER NOT NULL,
+    ordered_at REAL    NOT NULL,
+    ended_at   REAL,                          -- NULL: to be run, or under way
+    outcome    TEXT
+) STRICT;
+CREATE INDEX hook_open ON hook (id) WHERE ended_at IS NULL;
+CREATE INDEX hook_sweep ON hook (sweep_id);
+
+CREATE TABLE drain (                          -- a row: no job is started
+    at   REAL NOT NULL,
+    user TEXT NOT NULL                        -- who asked for it
 ) STRICT;

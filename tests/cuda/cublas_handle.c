@@ -2,9 +2,9 @@
  *
  * From cuBLAS's documentation: the device "must not be changed between the
  * handle's creation and its use" (1.2, "cuBLAS Context"); bits repeat only
- * with one stream, or a workspace of one's own (1.3, "Results Reproducibility"),
- * and cublasSetStream "unconditionally resets the workspace"; a workspace is
- * aligned to 256 bytes (cublasSetWorkspace).
+ * with one stream, or a workspace of one's own (1.3, "Results
+ * Reproducibility"), and cublasSetStream "unconditionally resets the
+ * workspace"; a workspace is aligned to 256 bytes (cublasSetWorkspace).
  */
 #include "tests/cuda/cublas.h"
 
@@ -12,9 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/cuda/alone.h"
+
 static const char kind[] = "cuBLAS";
 
-enum { WORKSPACE_ALIGNMENT = 256 };
+enum { WORKSPACE_ALIGNMENT = 256, SCRIBBLED_BYTES = 1024 };
 
 size_t blas_extent(int rows, int cols, int ld, size_t element_bytes)
 {
@@ -28,8 +30,7 @@ cublasStatus_t cublasCreate_v2(cublasHandle_t *made)
 {
     SHIM_ENTER(code, CUBLAS_STATUS_INTERNAL_ERROR);
     if (code != 0 || shim_device_error(shim_device()) != 0) {
-        return code != 0 ? (cublasStatus_t)code
-                         : CUBLAS_STATUS_NOT_INITIALIZED;
+        return code != 0 ? (cublasStatus_t)code : CUBLAS_STATUS_NOT_INITIALIZED;
     }
     struct cublasContext *handle = calloc(1, sizeof *handle);
     if (handle == NULL) {
@@ -88,9 +89,9 @@ cublasStatus_t cublasSetWorkspace_v2(cublasHandle_t handle, void *workspace,
                     WORKSPACE_ALIGNMENT);
         return CUBLAS_STATUS_INVALID_VALUE;
     }
-    if (!shim_check(__func__, handle->device,
-                    &(struct shim_operand){"the workspace", workspace, bytes,
-                                           true})) {
+    if (!shim_check(
+            __func__, handle->device,
+            &(struct shim_operand){"the workspace", workspace, bytes, true})) {
         return CUBLAS_STATUS_INVALID_VALUE;
     }
     handle->workspace = workspace;
@@ -202,10 +203,10 @@ cublasStatus_t blas_begin(struct cublasContext *handle, const char *function)
         shim_defect("%s: no workspace of its own since cublasSetStream: the "
                     "bits of results do not repeat",
                     function);
-    } else if (!shim_check(function, handle->device,
-                           &(struct shim_operand){
-                               "the workspace", handle->workspace,
-                               handle->workspace_bytes, true})) {
+    } else if (!shim_check(
+                   function, handle->device,
+                   &(struct shim_operand){"the workspace", handle->workspace,
+                                          handle->workspace_bytes, true})) {
         return CUBLAS_STATUS_EXECUTION_FAILED;
     }
     return CUBLAS_STATUS_SUCCESS;
@@ -252,8 +253,8 @@ cublasStatus_t blas_check(const struct cublasContext *handle,
                : CUBLAS_STATUS_INVALID_VALUE;
 }
 
-/* A job whose run function scribbles over the workspace first: the library may
- * use it whenever it computes. */
+/* The library may use its workspace whenever it computes: both ends are
+ * scribbled over, all of it would take longer than the job. */
 struct queued {
     struct blas_job job;
     void (*run)(void *job);
@@ -264,9 +265,12 @@ static void run_queued(void *context)
     struct queued *queued = context;
     const struct cublasContext *with = &queued->job.with;
     if (with->workspace != NULL) {
-        memset(with->workspace, 0xff, with->workspace_bytes);
+        size_t bytes = with->workspace_bytes;
+        size_t part = bytes < SCRIBBLED_BYTES ? bytes : SCRIBBLED_BYTES;
+        memset(with->workspace, 0xff, part);
+        memset((char *)with->workspace + bytes - part, 0xff, part);
     }
-    queued->run(&queued->job);
+    run_alone(queued->run, &queued->job);
 }
 
 cublasStatus_t blas_enqueue(const char *function, struct blas_job job,
@@ -311,14 +315,14 @@ int blas_uplo(cublasFillMode_t uplo)
 
 int blas_side(cublasSideMode_t side)
 {
-    static const int table[] = {[CUBLAS_SIDE_LEFT] = CblasLeft,
-                                [CUBLAS_SIDE_RIGHT] = CblasRight};
+    static const int table[] = {
+        [CUBLAS_SIDE_LEFT] = CblasLeft, [CUBLAS_SIDE_RIGHT] = CblasRight};
     return translated("side", side, table, 2);
 }
 
 int blas_diagonal(cublasDiagType_t diagonal)
 {
-    static const int table[] = {[CUBLAS_DIAG_NON_UNIT] = CblasNonUnit,
-                                [CUBLAS_DIAG_UNIT] = CblasUnit};
+    static const int table[] = {
+        [CUBLAS_DIAG_NON_UNIT] = CblasNonUnit, [CUBLAS_DIAG_UNIT] = CblasUnit};
     return translated("diagonal", diagonal, table, 2);
 }

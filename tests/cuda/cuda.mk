@@ -1,5 +1,5 @@
 # cuda.mk: libraries that stand in for NVIDIA's on machines without a GPU, and
-# the tests of what they catch.  See README.md here.
+# the tests of what they catch (cuda-defects, of cuda-check).  See README.md here.
 
 NVCC ?= $(firstword $(wildcard $(shell command -v nvcc) /usr/local/cuda/bin/nvcc))
 CUDA ?= $(if $(NVCC),1,0)
@@ -33,7 +33,7 @@ SIMULATED = $(if $(wildcard $(kernels_SOURCE)),kernels) defects
 SHIM_KERNELS = $(foreach k,$(SIMULATED),$(SHIM_LIB)/libgpusim_$(k).so \
 	$(SHIM_LIB)/libgpusim_$(k)_checked.so)
 
-.PHONY: cuda-libraries cuda-check
+.PHONY: cuda-libraries cuda-check cuda-defects
 cuda-libraries: $(if $(filter 1,$(CUDA)),$(SHIM_LIBRARIES) $(SHIM_KERNELS))
 
 $(SHIM)/flags: STAMP = $(SHIM_C) $(SHIM_CXX) $(KERNEL_SANITIZERS)
@@ -89,6 +89,17 @@ $(foreach k,$(SIMULATED),$(eval $(call simulated,$(k))))
 $(SHIM_LIB)/libgpusim_%.so:
 	@mkdir -p $(@D)
 	$(if $(Q),@echo '  LINK  $@')
-	$(Q)$(CXX) -shared -Wl,--no-undefined -o $@ $^ -ldl -lubsan
+	$(Q)$(CXX) -shared -Wl,--no-undefined \
+		$(filter --coverage,$(KERNEL_SANITIZERS)) -o $@ $^ -ldl -lubsan
+
+# The tests of all this: a program of known defects.
+$(SHIM)/defects: tests/cuda/defects.cu tests/cuda/defects.cuh $(SHIM)/flags
+	$(if $(Q),@echo '  NVCC  $<')
+	$(Q)$(NVCC) -std=c++17 -O1 -arch=sm_75 -cudart=shared -I. -o $@ $< -lcublas -lcusolver
+cuda-check: $(if $(filter 1,$(CUDA)),cuda-defects)
+	$(if $(filter 1,$(CUDA)),,@echo '  no CUDA compiler (nvcc): nothing of tests/cuda is run')
+cuda-defects: $(SHIM)/defects cuda-libraries
+	@GAITD_BUILD='$(abspath $(BUILD))' PYTHONDONTWRITEBYTECODE=1 \
+		$(PYTHON) -m pytest -p no:cacheprovider -q $(PYTEST) tests/cuda
 
 -include $(wildcard $(SHIM)/*.d)

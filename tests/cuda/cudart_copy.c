@@ -165,10 +165,10 @@ static void guard_host(struct copy *copy)
                 memset(copy->to + row * copy->to_pitch, 0xff, copy->width);
             }
         }
-        copy->is_checked = copy->host == copy->to ||
-                           !copy_is_pending(copy->host,
-                                            extent(copy->from_pitch,
-                                                   copy->width, copy->height));
+        copy->is_checked =
+            copy->host == copy->to ||
+            !copy_is_pending(copy->host, extent(copy->from_pitch, copy->width,
+                                                copy->height));
         copy->host_hash = copy->is_checked ? hash(copy) : 0;
     }
     link_pending(copy);
@@ -215,7 +215,8 @@ static bool is_sound(const struct copy *copy, const char *function)
     for (int i = 0; i < (copy->from == NULL ? 1 : 2); i++) {
         const struct allocation *it = memory_find(ends[i].address);
         size_t offset =
-            it == NULL ? 0 : (size_t)((const char *)ends[i].address - it->address);
+            it == NULL ? 0
+                       : (size_t)((const char *)ends[i].address - it->address);
         if (it != NULL && it->device == PINNED) {
             if (it->residence != LIVE || offset + ends[i].bytes > it->bytes) {
                 shim_defect("%s: %s of %zu bytes is not within pinned "
@@ -258,11 +259,10 @@ static cudaError_t enqueue(const struct copy *wished, enum cudaMemcpyKind kind,
     }
     *copy = *wished;
     copy->host = is_to == is_from ? NULL : is_to ? copy->from : copy->to;
-    copy->other_device =
-        is_to && is_from && copy->from != NULL &&
-                device_of(copy->from) != device_of(copy->to)
-            ? device_of(copy->from)
-            : NO_DEVICE;
+    copy->other_device = is_to && is_from && copy->from != NULL &&
+                                 device_of(copy->from) != device_of(copy->to)
+                             ? device_of(copy->from)
+                             : NO_DEVICE;
     if (!is_to && !is_from) {
         /* "Between any host memory fully synchronous." */
         cudaStreamSynchronize(stream);
@@ -326,9 +326,9 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes,
     if (code != 0) {
         return error_note((cudaError_t)code);
     }
-    return finish(copy_2d(to, bytes, from, bytes, bytes, 1, kind, NULL,
-                          __func__),
-                  !shim_is_device(to) || !shim_is_device(from));
+    return finish(
+        copy_2d(to, bytes, from, bytes, bytes, 1, kind, NULL, __func__),
+        !shim_is_device(to) || !shim_is_device(from));
 }
 
 cudaError_t cudaMemcpy2D(void *to, size_t to_pitch, const void *from,

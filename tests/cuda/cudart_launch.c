@@ -220,12 +220,11 @@ static bool is_launchable(const struct gpusim_kernel *kernel, dim3 grid,
                           dim3 block, size_t shared)
 {
     uint64_t threads = (uint64_t)block.x * block.y * block.z;
-    bool is_good = grid.x != 0 && grid.y != 0 && grid.z != 0 &&
-                   grid.x <= 2147483647u && grid.y <= 65535 &&
-                   grid.z <= 65535 && threads != 0 && threads <= 1024 &&
-                   block.z <= 64 && shared <= SHARED_BYTES &&
-                   (kernel->block_most == 0 ||
-                    threads <= (uint64_t)kernel->block_most);
+    bool is_good =
+        grid.x != 0 && grid.y != 0 && grid.z != 0 && grid.x <= 2147483647u &&
+        grid.y <= 65535 && grid.z <= 65535 && threads != 0 && threads <= 1024 &&
+        block.z <= 64 && shared <= SHARED_BYTES &&
+        (kernel->block_most == 0 || threads <= (uint64_t)kernel->block_most);
     if (!is_good) {
         shim_defect("launch of %s: grid (%u, %u, %u), block (%u, %u, %u) of at "
                     "most %d threads, %zu shared bytes",
@@ -270,8 +269,8 @@ static cudaError_t start(const struct gpusim_kernel *kernel, dim3 grid,
 {
     cudaError_t error = (cudaError_t)shim_device_error(shim_device());
     if (kernel == NULL || error != cudaSuccess) {
-        return error_note(error != cudaSuccess ? error
-                                               : cudaErrorInvalidDeviceFunction);
+        return error_note(
+            error != cudaSuccess ? error : cudaErrorInvalidDeviceFunction);
     }
     if (!is_launchable(kernel, grid, block, shared)) {
         return error_note(cudaErrorInvalidConfiguration);
@@ -306,9 +305,9 @@ cudaError_t cudaLaunchKernel(const void *host, dim3 grid, dim3 block,
                              cudaStream_t stream)
 {
     SHIM_ENTER(code, cudaErrorLaunchOutOfResources);
-    return code != 0 ? error_note((cudaError_t)code)
-                     : start(body_of(host), grid, block, arguments, shared,
-                             stream);
+    return code != 0
+               ? error_note((cudaError_t)code)
+               : start(body_of(host), grid, block, arguments, shared, stream);
 }
 
 struct host_function {

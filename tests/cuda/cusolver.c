@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/cuda/alone.h"
 #include "tests/cuda/shim.h"
 
 struct cusolverDnContext {
@@ -168,7 +169,7 @@ static cusolverStatus_t begin(cusolverDnHandle_t handle, const char *function)
 static void run_queued(void *context)
 {
     struct queued *queued = context;
-    queued->run(&queued->job);
+    run_alone(queued->run, &queued->job);
 }
 
 static cusolverStatus_t start(cusolverDnHandle_t handle, const char *function,
@@ -191,8 +192,7 @@ static cusolverStatus_t start(cusolverDnHandle_t handle, const char *function,
         }
     }
     struct queued *queued = malloc(sizeof *queued);
-    if (queued == NULL ||
-        !shim_check_overlap(function, operands, count)) {
+    if (queued == NULL || !shim_check_overlap(function, operands, count)) {
         free(queued);
         return CUSOLVER_STATUS_INVALID_VALUE;
     }

@@ -10,7 +10,8 @@
 
 enum { ROW_THREADS = 256, TILE = 16 };
 
-template <class T> __global__ void __launch_bounds__(256) k_fill(T *x, T value, int count)
+template <class T>
+__global__ void __launch_bounds__(256) k_fill(T *x, T value, int count)
 {
     int i = (int)(blockIdx.x * blockDim.x + threadIdx.x);
     if (i < count)
@@ -20,7 +21,8 @@ template __global__ void k_fill<float>(float *, float, int);
 template __global__ void k_fill<double>(double *, double, int);
 
 /* to = to + by x: grids of any size */
-__global__ void __launch_bounds__(256) k_add(float *to, const float *x, float by, int count)
+__global__ void __launch_bounds__(256)
+    k_add(float *to, const float *x, float by, int count)
 {
     for (int i = (int)(blockIdx.x * blockDim.x + threadIdx.x); i < count;
          i += (int)(gridDim.x * blockDim.x))
@@ -28,7 +30,8 @@ __global__ void __launch_bounds__(256) k_add(float *to, const float *x, float by
 }
 
 /* Vectors of four; their addresses are multiples of 16. */
-__global__ void __launch_bounds__(128) k_scale4(float4 *to, const float4 *from, float by, int count)
+__global__ void __launch_bounds__(128)
+    k_scale4(float4 *to, const float4 *from, float by, int count)
 {
     int i = (int)(blockIdx.x * blockDim.x + threadIdx.x);
     if (i < count) {
@@ -46,7 +49,8 @@ __device__ inline float warp_sum(float x)
 
 /* A row's sum by warps' sums; the barrier between them is a parameter. */
 template <bool HAS_BARRIER>
-__global__ void __launch_bounds__(ROW_THREADS) k_row_sum(float *sums, const float *x, int cols)
+__global__ void __launch_bounds__(ROW_THREADS)
+    k_row_sum(float *sums, const float *x, int cols)
 {
     __shared__ float parts[32];
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32;
@@ -84,22 +88,26 @@ extern __shared__ float tile[];
 
 /* Blocks of TILE x TILE; `pitch` elements from one row of the tile to the
  * next: TILE + 1 of what the launch asks for. */
-__global__ void __launch_bounds__(TILE *TILE) k_transpose(float *to, const float *from, int rows, int cols, int pitch)
+__global__ void __launch_bounds__(TILE *TILE)
+    k_transpose(float *to, const float *from, int rows, int cols, int pitch)
 {
     int i = (int)blockIdx.y * TILE + (int)threadIdx.y;
     int j = (int)blockIdx.x * TILE + (int)threadIdx.x;
     if (i < rows && j < cols)
-        tile[(int)threadIdx.y * pitch + (int)threadIdx.x] = from[(size_t)i * (size_t)cols + (size_t)j];
+        tile[(int)threadIdx.y * pitch + (int)threadIdx.x] =
+            from[(size_t)i * (size_t)cols + (size_t)j];
     __syncthreads();
     i = (int)blockIdx.x * TILE + (int)threadIdx.y;
     j = (int)blockIdx.y * TILE + (int)threadIdx.x;
     if (i < cols && j < rows)
-        to[(size_t)i * (size_t)rows + (size_t)j] = tile[(int)threadIdx.x * pitch + (int)threadIdx.y];
+        to[(size_t)i * (size_t)rows + (size_t)j] =
+            tile[(int)threadIdx.x * pitch + (int)threadIdx.y];
 }
 
 /* Counts into bins, with an atomic operation or without. */
 template <bool IS_ATOMIC>
-__global__ void __launch_bounds__(64) k_count(unsigned *bins, const uint8_t *labels, int count)
+__global__ void __launch_bounds__(64)
+    k_count(unsigned *bins, const uint8_t *labels, int count)
 {
     int i = (int)(blockIdx.x * blockDim.x + threadIdx.x);
     if (i >= count)

@@ -24,7 +24,8 @@
 #error "fibers are written for x86-64"
 #endif
 
-namespace {
+namespace
+{
 
 enum state { READY, AT_BARRIER, AT_WARP, DONE };
 
@@ -46,7 +47,8 @@ constexpr size_t STACK_BYTES = 64 * 1024;
 constexpr size_t PAGE = 4096;
 constexpr unsigned WARP = 32;
 
-std::vector<fiber> fibers;
+/* Never destroyed: what is queued still runs when the process ends. */
+std::vector<fiber> &fibers = *new std::vector<fiber>;
 fiber *current;
 void *main_stack;
 const struct gpusim_launch *launch;
@@ -107,9 +109,8 @@ static void make_fibers(size_t count)
 {
     while (fibers.size() < count) {
         fiber made = {};
-        void *memory =
-            mmap(nullptr, STACK_BYTES + PAGE, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void *memory = mmap(nullptr, STACK_BYTES + PAGE, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (memory == MAP_FAILED || mprotect(memory, PAGE, PROT_NONE) != 0) {
             perror("stacks of simulated threads");
             abort();
@@ -241,8 +242,7 @@ uint64_t gpusim_shuffle(unsigned mask, uint64_t value, unsigned from,
     return current->result;
 }
 
-unsigned gpusim_warp_vote(unsigned mask, bool value, const char *file,
-                          int line)
+unsigned gpusim_warp_vote(unsigned mask, bool value, const char *file, int line)
 {
     is_named(mask, file, line);
     wait_for_warp(mask, value, WARP, false, file, line);
@@ -407,7 +407,8 @@ static void run_block(std::vector<unsigned> &order)
                 has_run = true;
             }
         }
-        if (!release_warps() && !has_run && !has_failed) {
+        if (done < thread_count && !release_warps() && !has_run &&
+            !has_failed) {
             release_block();
         }
     }
@@ -444,7 +445,8 @@ extern "C" int gpusim_run(const struct gpusim_host *host,
     gpusim_running_kernel = kernel;
     has_failed = false;
     thread_count = how->block[0] * how->block[1] * how->block[2];
-    random_state = 0x9e3779b97f4a7c15u * (how->seed + 1) + ++gpusim_place.launch;
+    random_state =
+        0x9e3779b97f4a7c15u * (how->seed + 1) + ++gpusim_place.launch;
     make_fibers(thread_count);
     gpusim_check_begin();
 

@@ -22,7 +22,8 @@
 #include "tests/cuda/gpusim_device.h"
 #include "tests/cuda/gpusim_inside.h"
 
-namespace {
+namespace
+{
 
 struct stamp {
     uint64_t launch : 16, block : 20, thread : 10, barriers : 10, warps : 5,
@@ -184,8 +185,8 @@ static const char *race_at(struct cell *cell, struct stamp now, bool is_write,
 {
     const char *found = nullptr;
     if (conflicts(cell->write, now, is_shared)) {
-        found = is_write ? "write races with a write"
-                         : "read races with a write";
+        found =
+            is_write ? "write races with a write" : "read races with a write";
     } else if (is_write && conflicts(cell->read, now, is_shared)) {
         found = "write races with a read";
     }
@@ -225,8 +226,8 @@ static void check_device(const void *address, size_t bytes, bool is_write,
         last_launch = gpusim_place.launch;
     }
     if (bytes > (size_t)(last + last_bytes - at)) {
-        report(is_write ? "write out of bounds" : "read out of bounds",
-               address, bytes, where);
+        report(is_write ? "write out of bounds" : "read out of bounds", address,
+               bytes, where);
         return;
     }
     check_cells(device.cells + (at - gpusim_running_host->memory), address,
@@ -241,9 +242,8 @@ void gpusim_check_access(const void *address, size_t bytes, bool is_write,
         is_in({(char *)&gpusim_self, sizeof gpusim_self}, address)) {
         return;
     }
-    const struct gpusim_region memory = {
-        (char *)gpusim_running_host->memory,
-        gpusim_running_host->memory_bytes};
+    const struct gpusim_region memory = {(char *)gpusim_running_host->memory,
+                                         gpusim_running_host->memory_bytes};
     if (is_in(memory, address)) {
         check_device(address, bytes, is_write, is_atomic, where);
     } else if (is_in(beyond, address)) {
@@ -296,6 +296,12 @@ extern "C" void __tsan_write_range(void *address, size_t bytes)
                         __builtin_return_address(0));
 }
 
-extern "C" void __tsan_init() {}
-extern "C" void __tsan_func_entry(void *) {}
-extern "C" void __tsan_func_exit() {}
+extern "C" void __tsan_init()
+{
+}
+extern "C" void __tsan_func_entry(void *)
+{
+}
+extern "C" void __tsan_func_exit()
+{
+}

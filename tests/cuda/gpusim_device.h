@@ -51,13 +51,18 @@ uint64_t gpusim_shuffle(unsigned mask, uint64_t value, unsigned from,
                         const char *file, int line);
 [[noreturn]] void gpusim_trap(const char *what, const char *file, int line);
 
-#define __syncthreads() ((void)gpusim_barrier(GPUSIM_NONE, false, __FILE__, __LINE__))
-#define __syncthreads_count(p) ((int)gpusim_barrier(GPUSIM_COUNT, (p), __FILE__, __LINE__))
-#define __syncthreads_or(p) (gpusim_barrier(GPUSIM_COUNT, (p), __FILE__, __LINE__) != 0)
-#define __syncthreads_and(p) (gpusim_barrier(GPUSIM_COUNT, !(p), __FILE__, __LINE__) == 0)
+#define __syncthreads()                                                        \
+    ((void)gpusim_barrier(GPUSIM_NONE, false, __FILE__, __LINE__))
+#define __syncthreads_count(p)                                                 \
+    ((int)gpusim_barrier(GPUSIM_COUNT, (p), __FILE__, __LINE__))
+#define __syncthreads_or(p)                                                    \
+    (gpusim_barrier(GPUSIM_COUNT, (p), __FILE__, __LINE__) != 0)
+#define __syncthreads_and(p)                                                   \
+    (gpusim_barrier(GPUSIM_COUNT, !(p), __FILE__, __LINE__) == 0)
 #define GPUSIM_MASK(...) GPUSIM_FIRST(__VA_ARGS__ __VA_OPT__(, ) 0xffffffffu)
 #define GPUSIM_FIRST(mask, ...) (mask)
-#define __syncwarp(...) gpusim_warp_sync(GPUSIM_MASK(__VA_ARGS__), __FILE__, __LINE__)
+#define __syncwarp(...)                                                        \
+    gpusim_warp_sync(GPUSIM_MASK(__VA_ARGS__), __FILE__, __LINE__)
 #define __ballot_sync(m, p) gpusim_warp_vote((m), (p), __FILE__, __LINE__)
 #define __any_sync(m, p) (gpusim_warp_vote((m), (p), __FILE__, __LINE__) != 0)
 #define __all_sync(m, p) (gpusim_warp_vote((m), !(p), __FILE__, __LINE__) == 0)
@@ -123,7 +128,7 @@ GPUSIM_ATOMIC(atomicSub, unsigned, old - v)
 GPUSIM_ATOMIC_INTEGERS(atomicMax, old > v ? old : v)
 GPUSIM_ATOMIC_INTEGERS(atomicMin, old < v ? old : v)
 GPUSIM_ATOMIC_INTEGERS(atomicOr, old | v)
-GPUSIM_ATOMIC_INTEGERS(atomicAnd, old & v)
+GPUSIM_ATOMIC_INTEGERS(atomicAnd, old &v)
 GPUSIM_ATOMIC_INTEGERS(atomicXor, old ^ v)
 GPUSIM_ATOMIC_INTEGERS(atomicExch, v)
 GPUSIM_ATOMIC(atomicExch, float, v)
@@ -142,8 +147,12 @@ GPUSIM_SWAP(unsigned)
 GPUSIM_SWAP(unsigned long long)
 
 /* They order a thread's own accesses, which happen in order here. */
-static inline void __threadfence() {}
-static inline void __threadfence_block() {}
+static inline void __threadfence()
+{
+}
+static inline void __threadfence_block()
+{
+}
 
 template <typename T> static inline T __ldg(const T *at)
 {
@@ -157,15 +166,42 @@ template <typename To, typename From> static inline To gpusim_bits(From from)
     memcpy(&to, &from, sizeof to);
     return to;
 }
-static inline int __float_as_int(float x) { return gpusim_bits<int>(x); }
-static inline unsigned __float_as_uint(float x) { return gpusim_bits<unsigned>(x); }
-static inline float __int_as_float(int x) { return gpusim_bits<float>(x); }
-static inline float __uint_as_float(unsigned x) { return gpusim_bits<float>(x); }
-static inline long long __double_as_longlong(double x) { return gpusim_bits<long long>(x); }
-static inline double __longlong_as_double(long long x) { return gpusim_bits<double>(x); }
-static inline int __popc(unsigned x) { return __builtin_popcount(x); }
-static inline int __clz(int x) { return x == 0 ? 32 : __builtin_clz((unsigned)x); }
-static inline int __ffs(int x) { return __builtin_ffs(x); }
+static inline int __float_as_int(float x)
+{
+    return gpusim_bits<int>(x);
+}
+static inline unsigned __float_as_uint(float x)
+{
+    return gpusim_bits<unsigned>(x);
+}
+static inline float __int_as_float(int x)
+{
+    return gpusim_bits<float>(x);
+}
+static inline float __uint_as_float(unsigned x)
+{
+    return gpusim_bits<float>(x);
+}
+static inline long long __double_as_longlong(double x)
+{
+    return gpusim_bits<long long>(x);
+}
+static inline double __longlong_as_double(long long x)
+{
+    return gpusim_bits<double>(x);
+}
+static inline int __popc(unsigned x)
+{
+    return __builtin_popcount(x);
+}
+static inline int __clz(int x)
+{
+    return x == 0 ? 32 : __builtin_clz((unsigned)x);
+}
+static inline int __ffs(int x)
+{
+    return __builtin_ffs(x);
+}
 static inline unsigned __brev(unsigned x)
 {
     unsigned y = 0;
@@ -176,27 +212,84 @@ static inline unsigned __brev(unsigned x)
 }
 
 /* "Intrinsic functions": the _rn ones are the operation without contraction. */
-static inline float __fadd_rn(float a, float b) { return a + b; }
-static inline float __fsub_rn(float a, float b) { return a - b; }
-static inline float __fmul_rn(float a, float b) { return a * b; }
-static inline float __fdiv_rn(float a, float b) { return a / b; }
-static inline float __fsqrt_rn(float a) { return sqrtf(a); }
-static inline float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }
-static inline double __dadd_rn(double a, double b) { return a + b; }
-static inline double __dsub_rn(double a, double b) { return a - b; }
-static inline double __dmul_rn(double a, double b) { return a * b; }
-static inline double __ddiv_rn(double a, double b) { return a / b; }
-static inline double __dsqrt_rn(double a) { return sqrt(a); }
-static inline double __fma_rn(double a, double b, double c) { return fma(a, b, c); }
-static inline float __double2float_rn(double a) { return (float)a; }
-static inline float __int2float_rn(int a) { return (float)a; }
-static inline double __int2double_rn(int a) { return (double)a; }
-static inline float __uint2float_rn(unsigned a) { return (float)a; }
+static inline float __fadd_rn(float a, float b)
+{
+    return a + b;
+}
+static inline float __fsub_rn(float a, float b)
+{
+    return a - b;
+}
+static inline float __fmul_rn(float a, float b)
+{
+    return a * b;
+}
+static inline float __fdiv_rn(float a, float b)
+{
+    return a / b;
+}
+static inline float __fsqrt_rn(float a)
+{
+    return sqrtf(a);
+}
+static inline float __fmaf_rn(float a, float b, float c)
+{
+    return fmaf(a, b, c);
+}
+static inline double __dadd_rn(double a, double b)
+{
+    return a + b;
+}
+static inline double __dsub_rn(double a, double b)
+{
+    return a - b;
+}
+static inline double __dmul_rn(double a, double b)
+{
+    return a * b;
+}
+static inline double __ddiv_rn(double a, double b)
+{
+    return a / b;
+}
+static inline double __dsqrt_rn(double a)
+{
+    return sqrt(a);
+}
+static inline double __fma_rn(double a, double b, double c)
+{
+    return fma(a, b, c);
+}
+static inline float __double2float_rn(double a)
+{
+    return (float)a;
+}
+static inline float __int2float_rn(int a)
+{
+    return (float)a;
+}
+static inline double __int2double_rn(int a)
+{
+    return (double)a;
+}
+static inline float __uint2float_rn(unsigned a)
+{
+    return (float)a;
+}
 #define __expf expf
 #define __logf logf
-static inline float __fdividef(float a, float b) { return a / b; }
-static inline float rsqrtf(float x) { return 1 / sqrtf(x); }
-static inline double rsqrt(double x) { return 1 / sqrt(x); }
+static inline float __fdividef(float a, float b)
+{
+    return a / b;
+}
+static inline float rsqrtf(float x)
+{
+    return 1 / sqrtf(x);
+}
+static inline double rsqrt(double x)
+{
+    return 1 / sqrt(x);
+}
 
 using std::isfinite;
 using std::isinf;
@@ -234,8 +327,12 @@ template <typename... A, void (*Kernel)(A...)> struct gpusim_entry<Kernel> {
     static struct gpusim_kernel describe(const char *mangled, const char *name,
                                          int block_most)
     {
-        return {mangled, name, block_most, (int)sizeof...(A),
-                {(unsigned)sizeof(A)...}, call};
+        return {mangled,
+                name,
+                block_most,
+                (int)sizeof...(A),
+                {(unsigned)sizeof(A)...},
+                call};
     }
 };
 

@@ -2,6 +2,10 @@
 #include "tests/cuda/gpusim_device.h"
 #include "tests/cuda/gpusim_inside.h"
 
-void gpusim_check_begin() {}
+void gpusim_check_begin()
+{
+}
 
-void gpusim_touch_atomically(const void *, size_t) {}
+void gpusim_touch_atomically(const void *, size_t)
+{
+}

@@ -118,8 +118,7 @@ const char *nvmlErrorString(nvmlReturn_t result)
         {NVML_ERROR_TIMEOUT, "Timeout"},
         {NVML_ERROR_GPU_IS_LOST, "GPU is lost"},
         {NVML_ERROR_RESET_REQUIRED, "GPU requires reset"},
-        {NVML_ERROR_LIB_RM_VERSION_MISMATCH,
-         "Driver/library version mismatch"},
+        {NVML_ERROR_LIB_RM_VERSION_MISMATCH, "Driver/library version mismatch"},
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (texts[i].result == result) {
@@ -155,8 +154,7 @@ nvmlReturn_t nvmlSystemGetCudaDriverVersion_v2(int *version)
     return nvmlSystemGetCudaDriverVersion(version);
 }
 
-nvmlReturn_t nvmlSystemGetProcessName(unsigned pid, char *name,
-                                      unsigned length)
+nvmlReturn_t nvmlSystemGetProcessName(unsigned pid, char *name, unsigned length)
 {
     RIG(rig)
     for (int i = 0; i < rig->process_count; i++) {
@@ -190,12 +188,11 @@ static nvmlReturn_t give(const struct rig *rig, int index,
     return NVML_SUCCESS;
 }
 
-nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned index,
-                                           nvmlDevice_t *device)
+nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned index, nvmlDevice_t *device)
 {
     RIG(rig)
-    return give(rig, rig_find_gpu(rig, (int)index),
-                NVML_ERROR_INVALID_ARGUMENT, device);
+    return give(rig, rig_find_gpu(rig, (int)index), NVML_ERROR_INVALID_ARGUMENT,
+                device);
 }
 
 nvmlReturn_t nvmlDeviceGetHandleByUUID(const char *uuid, nvmlDevice_t *device)
@@ -221,15 +218,13 @@ nvmlReturn_t nvmlDeviceGetHandleByPciBusId_v2(const char *bus,
     return give(rig, found, NVML_ERROR_NOT_FOUND, device);
 }
 
-nvmlReturn_t nvmlDeviceGetName(nvmlDevice_t device, char *name,
-                               unsigned length)
+nvmlReturn_t nvmlDeviceGetName(nvmlDevice_t device, char *name, unsigned length)
 {
     GPU(rig, gpu, device)
     return put(gpu->name, name, length);
 }
 
-nvmlReturn_t nvmlDeviceGetUUID(nvmlDevice_t device, char *uuid,
-                               unsigned length)
+nvmlReturn_t nvmlDeviceGetUUID(nvmlDevice_t device, char *uuid, unsigned length)
 {
     GPU(rig, gpu, device)
     return put(gpu->uuid, uuid, length);
@@ -259,8 +254,8 @@ nvmlReturn_t nvmlDeviceGetPciInfo_v3(nvmlDevice_t device, nvmlPciInfo_t *pci)
     return NVML_SUCCESS;
 }
 
-nvmlReturn_t nvmlDeviceGetCudaComputeCapability(nvmlDevice_t device,
-                                                int *major, int *minor)
+nvmlReturn_t nvmlDeviceGetCudaComputeCapability(nvmlDevice_t device, int *major,
+                                                int *minor)
 {
     GPU(rig, gpu, device)
     *major = gpu->major;
@@ -341,8 +336,8 @@ nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v3(nvmlDevice_t device,
     struct rig_process users[RIG_PROCESSES];
     GPU(rig, gpu, device)
     const unsigned room = *count;
-    *count = (unsigned)all_users(rig, index_of(rig, device), users,
-                                 RIG_PROCESSES);
+    *count =
+        (unsigned)all_users(rig, index_of(rig, device), users, RIG_PROCESSES);
     if (*count > room) {
         return NVML_ERROR_INSUFFICIENT_SIZE;
     }
@@ -388,8 +383,7 @@ nvmlReturn_t nvmlDeviceGetMigMode(nvmlDevice_t device, unsigned *current,
                                   unsigned *pending)
 {
     GPU(rig, gpu, device)
-    bool is_divided =
-        rig_find_instance(rig, index_of(rig, device), 0) >= 0;
+    bool is_divided = rig_find_instance(rig, index_of(rig, device), 0) >= 0;
     if (gpu->parent >= 0 || (gpu->major < 8 && !is_divided)) {
         return NVML_ERROR_NOT_SUPPORTED;
     }
@@ -402,8 +396,8 @@ nvmlReturn_t nvmlDeviceGetMaxMigDeviceCount(nvmlDevice_t device,
                                             unsigned *count)
 {
     GPU(rig, gpu, device)
-    *count = rig_find_instance(rig, index_of(rig, device), 0) >= 0 ? MIG_MOST
-                                                                   : 0;
+    *count =
+        rig_find_instance(rig, index_of(rig, device), 0) >= 0 ? MIG_MOST : 0;
     return NVML_SUCCESS;
 }
 
@@ -412,8 +406,7 @@ nvmlReturn_t nvmlDeviceGetMigDeviceHandleByIndex(nvmlDevice_t device,
                                                  nvmlDevice_t *instance)
 {
     GPU(rig, gpu, device)
-    return give(rig,
-                rig_find_instance(rig, index_of(rig, device), (int)index),
+    return give(rig, rig_find_instance(rig, index_of(rig, device), (int)index),
                 NVML_ERROR_NOT_FOUND, instance);
 }
 
@@ -425,9 +418,8 @@ nvmlReturn_t nvmlDeviceIsMigDeviceHandle(nvmlDevice_t device,
     return NVML_SUCCESS;
 }
 
-nvmlReturn_t
-nvmlDeviceGetDeviceHandleFromMigDeviceHandle(nvmlDevice_t instance,
-                                             nvmlDevice_t *device)
+nvmlReturn_t nvmlDeviceGetDeviceHandleFromMigDeviceHandle(nvmlDevice_t instance,
+                                                          nvmlDevice_t *device)
 {
     GPU(rig, gpu, instance)
     return give(rig, gpu->parent, NVML_ERROR_INVALID_ARGUMENT, device);

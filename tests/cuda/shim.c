@@ -34,8 +34,8 @@ const char *shim_running;
 static void append(const char *text)
 {
     const char *path = getenv("CUDASHIM_DEFECTS");
-    int file = path == NULL ? -1
-                            : open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    int file =
+        path == NULL ? -1 : open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     for (int i = 0; i < 2; i++) {
         int to = i == 0 ? STDERR_FILENO : file;
         if (to >= 0 && write(to, text, strlen(text)) < 0) {
@@ -156,8 +156,8 @@ static int turn(const char *wish, const char *name, long count, int usual)
 {
     size_t length = strcspn(wish, ":");
     bool is_any = length == 3 && strncmp(wish, "any", 3) == 0;
-    bool is_versioned = strlen(name) == length + 3 &&
-                        strcmp(name + length, "_v2") == 0;
+    bool is_versioned =
+        strlen(name) == length + 3 && strcmp(name + length, "_v2") == 0;
     if (!is_any && (strncmp(wish, name, length) != 0 ||
                     (name[length] != '\0' && !is_versioned))) {
         return 0;

@@ -22,8 +22,7 @@ enum {
 
 struct CUstream_st;
 
-void shim_defect(const char *format, ...)
-    __attribute__((format(printf, 1, 2)));
+void shim_defect(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Begins a call of the API: takes the lock, counts it, lets a random schedule
  * advance.  Returns 0 or the code that CUDASHIM_FAIL wants it to answer, in the
@@ -52,7 +51,7 @@ bool shim_check(const char *function, int device,
 bool shim_check_overlap(const char *function,
                         const struct shim_operand *operands, int count);
 
-int shim_device(void);           /* the calling thread's */
+int shim_device(void);             /* the calling thread's */
 int shim_device_error(int device); /* cudaError_t it answers; 0: it works */
 bool shim_is_stream_of(struct CUstream_st *stream, int device);
 

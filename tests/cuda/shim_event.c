@@ -153,8 +153,8 @@ cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from,
     SHIM_ENTER(code, cudaErrorUnknown);
     struct CUevent_st *first = event_of(from, __func__);
     struct CUevent_st *second = event_of(to, __func__);
-    if (code != 0 || first == NULL || second == NULL ||
-        first->stream == NULL || second->stream == NULL ||
+    if (code != 0 || first == NULL || second == NULL || first->stream == NULL ||
+        second->stream == NULL ||
         ((first->flags | second->flags) & cudaEventDisableTiming)) {
         return error_note(code != 0 ? (cudaError_t)code
                                     : cudaErrorInvalidResourceHandle);

@@ -13,6 +13,9 @@
 
 #define ARENA_BYTES ((size_t)32 << 30)
 enum { PAGE = 4096, ALIGNMENT = 256, END = 0xa5 };
+/* Changing rights is a quarter of a long training's time: after so many times
+ * memory is closed to the host only every so often. */
+enum { CLOSINGS = 4096, CLOSINGS_EACH = 16 };
 
 struct arena {
     char *base;
@@ -35,9 +38,8 @@ static struct arena *arena_of(int device)
 {
     struct arena *arena = &arenas[device == PINNED];
     if (arena->base == NULL) {
-        arena->base =
-            mmap(NULL, ARENA_BYTES, PROT_NONE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        arena->base = mmap(NULL, ARENA_BYTES, PROT_NONE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (arena->base == MAP_FAILED) {
             fail("address space");
         }
@@ -127,8 +129,8 @@ void memory_free(struct allocation *allocation)
 
 struct allocation *memory_find(const void *address)
 {
-    const struct arena *arena = is_in(&arenas[0], address) ? &arenas[0]
-                                                           : &arenas[1];
+    const struct arena *arena =
+        is_in(&arenas[0], address) ? &arenas[0] : &arenas[1];
     if (!is_in(arena, address)) {
         return NULL;
     }
@@ -157,8 +159,10 @@ bool shim_is_device(const void *address)
 
 void memory_open(int device)
 {
+    static unsigned closings;
     const struct arena *arena = &arenas[0];
-    if (device == opened) {
+    if (device == opened || (device == NO_DEVICE && ++closings > CLOSINGS &&
+                             closings % CLOSINGS_EACH != 0)) {
         return;
     }
     for (unsigned i = 0; i < arena->live_count; i++) {
@@ -229,13 +233,13 @@ bool shim_check(const char *function, int device,
     char what[256];
     memory_describe(operand->address, what, sizeof what);
     if (it == NULL || it->device == PINNED) {
-        shim_defect("%s: %s = %p is not device memory", function,
-                    operand->name, operand->address);
+        shim_defect("%s: %s = %p is not device memory", function, operand->name,
+                    operand->address);
         return false;
     }
     size_t offset = (size_t)((const char *)operand->address - it->address);
-    if (it->residence != LIVE || it->device != device ||
-        offset > it->bytes || operand->bytes > it->bytes - offset) {
+    if (it->residence != LIVE || it->device != device || offset > it->bytes ||
+        operand->bytes > it->bytes - offset) {
         shim_defect("%s on device %d: %s needs %zu bytes at %s of device %d",
                     function, device, operand->name, operand->bytes, what,
                     it->device);
@@ -252,8 +256,8 @@ bool shim_check_overlap(const char *function,
             const char *a = operands[i].address, *b = operands[k].address;
             if (i != k && operands[i].is_written && operands[i].bytes != 0 &&
                 a < b + operands[k].bytes && b < a + operands[i].bytes) {
-                shim_defect("%s: %s and %s overlap", function,
-                            operands[i].name, operands[k].name);
+                shim_defect("%s: %s and %s overlap", function, operands[i].name,
+                            operands[k].name);
                 return false;
             }
         }

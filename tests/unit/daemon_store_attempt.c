@@ -291,7 +291,7 @@ static void messages_of_an_ended_attempt_are_ignored(void **state)
     wait_dispatches(loop, 2);
     int before = loop->committed_count;
     send_row(loop, first, 20);
-    store_attempt_started(loop->store, first, 77);
+    store_attempt_started(loop->store, first, 77, 0);
     store_checkpoint(loop->store, first, &saved_20, NULL);
     loop_sync(loop);
     assert_int_equal(loop->committed_count, before);

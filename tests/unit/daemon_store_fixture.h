@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/gate.h"
+#include "daemon/operation.h"
 #include "daemon/reader.h"
 #include "daemon/store.h"
 #include "schema/json.h"
@@ -41,12 +43,16 @@ struct loop {
     char folder[64], path[128];
     struct store *store;
     struct reader *reader;
+    struct gate *gate;
     pthread_mutex_t mutex;
     pthread_cond_t woken;
     int wakes; /* under the mutex */
 
     int dispatch_count, change_count, committed_count, closed_count;
     int stop_count, refused_count, fatal_count;
+    int64_t event; /* the last one */
+    int hook_count;
+    struct hook_order hook; /* likewise */
     int stuck_count, unstuck_count, wait_count;
     double wait_s[TRACE_MAX];
     int wanted_count, wanted[TRACE_MAX]; /* devices */
@@ -125,6 +131,20 @@ static inline void on_refused(void *user, int64_t attempt,
     loop->refusal = *error;
 }
 
+static inline void on_hook(void *user, const struct hook_order *order)
+{
+    struct loop *loop = user;
+    loop->hook_count++;
+    loop->hook = *order;
+}
+
+static inline void on_event(void *user, int64_t event, const char *kind)
+{
+    (void)kind;
+    struct loop *loop = user;
+    loop->event = event;
+}
+
 static inline void on_wait(void *user, int64_t job, double seconds)
 {
     struct loop *loop = user;
@@ -165,13 +185,19 @@ static inline struct store *loop_open_store(struct loop *loop,
         .on_closed = on_closed,
         .on_stop = on_stop,
         .on_refused = on_refused,
+        .on_hook = on_hook,
+        .on_event = on_event,
         .on_wait = on_wait,
         .on_wanted = on_wanted,
         .on_stuck = on_stuck,
         .on_fatal = on_fatal,
+        .gate = loop->gate,
         .wake = on_wake,
     };
-    return loop->store = store_open(loop->path, &hooks, error);
+    loop->store = store_open(loop->path, &hooks, error);
+    if (loop->store) /* this loop wants to hear of all jobs */
+        loop->store->watched_job = INT64_MAX;
+    return loop->store;
 }
 
 static inline struct loop *loop_new(void)
@@ -180,6 +206,7 @@ static inline struct loop *loop_new(void)
     snprintf(loop->folder, sizeof loop->folder, "/tmp/gaitd-test-XXXXXX");
     assert_non_null(mkdtemp(loop->folder));
     snprintf(loop->path, sizeof loop->path, "%s/gaitd.db", loop->folder);
+    loop->gate = gate_new();
     pthread_mutex_init(&loop->mutex, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -201,8 +228,8 @@ static inline struct loop *loop_start(void)
 static inline void loop_open_reader(struct loop *loop, double deadline_s)
 {
     struct error error;
-    loop->reader =
-        reader_open(loop->path, 2, deadline_s, on_wake, loop, &error);
+    loop->reader = reader_open(loop->path, loop->gate, 2, deadline_s, on_wake,
+                               loop, &error);
     if (!loop->reader)
         fail_msg("%s", error.text);
 }
@@ -215,9 +242,13 @@ static inline void loop_remove(struct loop *loop)
         snprintf(path, sizeof path, "%s%s", loop->path, ends[i]);
         unlink(path);
     }
+    char ballast[160];
+    snprintf(ballast, sizeof ballast, "%s/ballast", loop->folder);
+    unlink(ballast);
     rmdir(loop->folder);
     pthread_cond_destroy(&loop->woken);
     pthread_mutex_destroy(&loop->mutex);
+    gate_free(loop->gate);
     free(loop);
 }
 

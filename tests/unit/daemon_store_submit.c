@@ -286,7 +286,7 @@ static void nothing_is_trained_twice(void **state)
     assert_int_equal(integer(&a, "new"), 0);
     answer_release(&a);
     /* The first is done at epoch 1, with the accuracy of that epoch. */
-    const struct trace_change *c = &loop->changes[4];
+    const struct trace_change *c = &loop->changes[6];
     assert_int_equal(c->job, 2);
     assert_int_equal(c->to, JOB_done);
     assert_int_equal(c->epoch, 1);
@@ -536,9 +536,9 @@ static void divergence_is_remembered(void **state)
                         "1 job fails at once: its run is known to diverge "
                         "before it ends");
     answer_release(&a);
-    assert_int_equal(loop->changes[before + 1].to, JOB_done);
-    assert_int_equal(loop->changes[before + 3].to, JOB_failed);
-    assert_string_equal(loop->changes[before + 3].reason,
+    assert_int_equal(loop->changes[before + 3].to, JOB_done);
+    assert_int_equal(loop->changes[before + 4].to, JOB_failed);
+    assert_string_equal(loop->changes[before + 4].reason,
                         "diverged in epoch 3");
     assert_int_equal(loop->changes[before + 5].to, JOB_failed);
     loop_end(loop);

@@ -1,8 +1,7 @@
 /* cuda_kernels.cuh: everything that runs on the GPU, in either precision.
  *
  * Device code only: launches are in backend_cuda_kernels.cu.  The tests compile
- * this file for the CPU too and find kernels by their names, so none is static,
- * and CUDA_KERNELS lists them all.
+ * this file for the CPU too and find kernels by their names, so none is static.
  *
  * An element-wise kernel has a thread for each of `count` elements of matrices
  * with `cols` columns; a stride is the elements from one row to the next.  The
@@ -14,23 +13,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-
-/* X(name): name_f32 and name_f64. */
-#define CUDA_KERNELS(X)                                                        \
-    X(k_gather)                                                                \
-    X(k_copy)                                                                  \
-    X(k_add)                                                                   \
-    X(k_diagonal)                                                              \
-    X(k_activate)                                                              \
-    X(k_gate)                                                                  \
-    X(k_gate_mean)                                                             \
-    X(k_invert)                                                                \
-    X(k_difference)                                                            \
-    X(k_retrace)                                                               \
-    X(k_output_error)                                                          \
-    X(k_descend)                                                               \
-    X(k_score)                                                                 \
-    X(k_squares)
 
 enum {
     CUDA_THREADS = 256,                    /* of every block */

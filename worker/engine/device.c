@@ -21,11 +21,12 @@ static bool is_cpu(const char *name)
 }
 
 /* Lazy binding would put off what is missing to the middle of a job, and a
- * global one would let CUDA's names meet ours. */
+ * global one would let CUDA's names meet ours.  CUDA leaves threads and exit
+ * handlers behind, so its code stays once it is there. */
 static bool open_library(struct device *device, const char *path,
                          struct error *error)
 {
-    device->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    device->library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!device->library)
         return error_set(error, ERROR_NOT_FOUND, "no GPU: %s", dlerror());
     device->plugin = dlsym(device->library, PLUGIN_SYMBOL);

@@ -60,6 +60,7 @@ struct job_of {
 struct card {
     bool is_free;       /* of others: leave was given */
     bool is_asked;      /* the loop looks */
+    bool is_refused;    /* when it was asked for last, or there was no room */
     int64_t room_bytes; /* for all jobs on it together */
 };
 

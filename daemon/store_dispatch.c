@@ -88,32 +88,39 @@ static int64_t count_room(const struct store *store, int device, bool *is_idle)
 static void ask(struct store *store, int device)
 {
     struct card *card = &store->cards[device];
+    card->is_refused = card->is_refused || card->is_free;
     card->is_free = false;
     if (!card->is_asked)
         notice_wanted(&store->said, device);
     card->is_asked = true;
 }
 
-/* Whether a free slot's device has room for the job now.  A GPU without jobs of
+enum room { ROOM_NONE, ROOM_SOON, ROOM_NOW };
+
+/* Whether a free slot's device has room for the job.  A GPU without jobs of
  * ours is looked at before; what was seen there does not last. */
-static bool has_room(struct store *store, const struct queue_head *head,
-                     const struct slot *slot, const uint64_t held[])
+static enum room look(struct store *store, const struct queue_head *head,
+                      const struct slot *slot, const uint64_t held[])
 {
     bool is_idle;
     int device = slot->place.number;
     if (slot->place.gpu < 0)
         return count_free(store, slot->place.device_class, held) >=
-               head->demand.threads;
+                       head->demand.threads
+                   ? ROOM_NOW
+                   : ROOM_NONE;
     bool fits = count_room(store, device, &is_idle) >= head->demand.gpu_bytes;
     if (fits && store->cards[device].is_free)
-        return true;
-    if (is_idle)
-        ask(store, device);
-    return false;
+        return ROOM_NOW;
+    if (!is_idle)
+        return ROOM_NONE;
+    ask(store, device);
+    return store->cards[device].is_refused ? ROOM_NONE : ROOM_SOON;
 }
 
 /* The lowest free slot with room for the job now, or NULL; *is_possible says
- * whether there ever is one. */
+ * whether there ever is one.  A GPU that is only to be looked at is worth the
+ * wait: what comes after it, the CPU, is slower. */
 static struct slot *find_room(struct store *store,
                               const struct queue_head *head,
                               const uint64_t held[], bool *is_possible)
@@ -124,9 +131,11 @@ static struct slot *find_room(struct store *store,
         if (!suits(store, head, slot))
             continue;
         *is_possible = true;
-        if (store_slot_is_free(slot) && !is_held(held, i) &&
-            has_room(store, head, slot, held))
-            return slot;
+        if (!store_slot_is_free(slot) || is_held(held, i))
+            continue;
+        enum room room = look(store, head, slot, held);
+        if (room != ROOM_NONE)
+            return room == ROOM_NOW ? slot : NULL;
     }
     return NULL;
 }

@@ -150,7 +150,8 @@ void store_device_answer(struct store *store, int device, bool is_free,
     struct device_operation *o = operation_new(sizeof *o, run_device_answer);
     o->operation.is_kept = true;
     o->device = device;
-    o->card = (struct card){.is_free = is_free, .room_bytes = room_bytes};
+    o->card = (struct card){
+        .is_free = is_free, .is_refused = !is_free, .room_bytes = room_bytes};
     store_push(store, &o->operation);
 }
 

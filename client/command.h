@@ -34,8 +34,8 @@
     X(delete)                                                                  \
     X(keep)                                                                    \
     X(history)                                                                 \
-    X(results) X(plot) X(verify) X(status) X(devices) X(events) X(drain)       \
-    X(shutdown)
+    X(results)                                                                 \
+    X(plot) X(verify) X(status) X(devices) X(events) X(drain) X(shutdown)
 
 /* What a command works with.  Data goes to `output` (stdout), talk to stderr.
  */

@@ -316,7 +316,7 @@ struct queue_head {
     struct demand demand;
     char device_class[160]; /* "": not begun anywhere */
     char lane[LANE_BYTES + 160];
-    bool is_failing;        /* its sweep: it is about to be cancelled */
+    bool is_failing; /* its sweep: it is about to be cancelled */
 };
 /* Of each lane that has a ready job the next one, in the order in which they
  * are to be served.  The heads are the caller's to free. */

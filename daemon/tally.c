@@ -49,9 +49,8 @@ void tally_note(const struct tally *tally, const char *classes,
              xprintf("run %lld began on \"%s\", which this machine does not "
                      "offer (it offers %s), and nothing is mixed: %lld "
                      "job%s for it; submit with --fresh to train anew here",
-                     (long long)tally->gone_run, tally->gone_class,
-                     classes, waiting,
-                     waiting == 1 ? " waits" : "s wait"));
+                     (long long)tally->gone_run, tally->gone_class, classes,
+                     waiting, waiting == 1 ? " waits" : "s wait"));
 }
 
 /* Answers. */

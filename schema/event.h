@@ -25,9 +25,10 @@
     X(crashed, "", "the worker of an attempt ended by its own fault")          \
     X(stalled, "", "the worker of an attempt stopped computing, and was killed")   \
     X(out_of_service, "slots out of service",                                   \
-      "a slot gets no jobs: its worker does not start")                        \
+      "a slot gets no jobs: its worker does not start, or its GPU has failed")                        \
     X(in_service, "", "a slot that was out of service is back")                  \
     X(lost, "", "the worker of an attempt ended by nobody's fault")            \
+    X(crowded, "", "an attempt found its GPU's memory taken by others")        \
     X(nondeterministic, "", "an attempt did not repeat what is stored")        \
     X(resumed, "jobs resumed",                                                 \
       "a job goes on after an attempt that did not end it, from which step; "  \

@@ -196,11 +196,9 @@ static void choose_cpu(const struct devices *devices, struct device *cpu,
         device_refuse(cpu, "excluded by \"!cpu\" of devices");
     else if (is_chosen && choice.slots)
         cpu->slots = choice.slots;
-    else if (is_chosen || config->cpu_slots >= 0)
-        cpu->slots = cpu_count(config);
-    else if (!is_auto(config->devices))
+    else if (!is_chosen && config->cpu_slots < 0 && !is_auto(config->devices))
         device_refuse(cpu, "not among devices");
-    else if (has_gpu(devices))
+    else if (!is_chosen && config->cpu_slots < 0 && has_gpu(devices))
         device_refuse(cpu, "left idle, since there are GPUs; cpu_slots (or "
                            "\"cpu\" among devices) would use it");
     else

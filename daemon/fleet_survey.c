@@ -139,7 +139,7 @@ static void done(void *user)
     struct survey *survey = user;
     const struct survey_setup *setup = &survey->setup;
     struct waiter *served = survey->served;
-    bool was_due[DEVICES_MAX];
+    bool was_due[DEVICES_MAX] = {false};
     survey->is_out = false;
     for (int i = 0; i < setup->devices->count; i++) {
         was_due[i] = survey->looks[i].is_due;

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "daemon/clock.h"
 #include "daemon/config.h"
 #include "daemon/datasets.h"
 #include "daemon/log.h"
@@ -15,19 +15,12 @@
 #include "schema/memory.h"
 #include "schema/message.h"
 
-static double monotonic(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 struct attempt *attempt_new(const struct dispatch *dispatch)
 {
     struct attempt *attempt = xcalloc(1, sizeof *attempt);
     attempt->dispatch = *dispatch;
     attempt->step = -1;
-    attempt->began = monotonic();
+    attempt->began = clock_monotonic();
     attempt->steps = dispatch->nb_epochs * dispatch->steps_per_epoch;
     attempt->steps_per_second = attempt->test_accuracy = NAN;
     return attempt;
@@ -95,7 +88,7 @@ static void send_ending(struct attempt *attempt, struct store *store,
         return;
     attempt->is_ended = true;
     struct ending timed = *ending;
-    timed.seconds = monotonic() - attempt->began;
+    timed.seconds = clock_monotonic() - attempt->began;
     store_attempt_end(store, attempt->dispatch.attempt, &timed);
 }
 
@@ -270,6 +263,8 @@ static bool take_failed(const struct news *news, struct error *error)
         if (!json_get_integer(news->message, "epoch", &ending.diverged_epoch,
                               error))
             return false;
+    } else if (strcmp(kind, "checkpoint") == 0) {
+        ending.outcome = OUTCOME_crashed; /* a disk may do it the next time */
     }
     bool is_on_gpu = news->attempt->dispatch.gpu_bytes > 0;
     if (is_on_gpu && strcmp(kind, "memory") == 0)

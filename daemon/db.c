@@ -1,5 +1,6 @@
 /* The only file that knows SQLite. */
 #include "daemon/db.h"
+#include "daemon/clock.h"
 
 #include <assert.h>
 #include <math.h>
@@ -7,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "schema/memory.h"
 
@@ -34,13 +34,6 @@ struct db {
     int wal_pages, copied_pages; /* in the WAL; of them copied */
     double deadline_s, deadline; /* as asked; monotonic, 0 for none */
 };
-
-static double monotonic(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 /* Failures. */
 
@@ -90,7 +83,7 @@ static int on_wal(void *user, sqlite3 *handle, const char *name, int pages)
 static int on_progress(void *user)
 {
     const struct db *db = user;
-    return db->deadline > 0 && monotonic() > db->deadline;
+    return db->deadline > 0 && clock_monotonic() > db->deadline;
 }
 
 static bool prepare_writing(struct db *db, struct error *error)
@@ -414,5 +407,5 @@ bool db_restart(struct db *db, struct error *error)
 void db_deadline(struct db *db, double seconds)
 {
     db->deadline_s = seconds;
-    db->deadline = seconds > 0 ? monotonic() + seconds : 0;
+    db->deadline = seconds > 0 ? clock_monotonic() + seconds : 0;
 }

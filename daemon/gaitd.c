@@ -8,10 +8,10 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
+#include "daemon/clock.h"
 #include "daemon/datasets.h"
 #include "daemon/fleet.h"
 #include "daemon/folder.h"
@@ -41,126 +41,20 @@ struct loop {
     struct listener listener;
 };
 
-double gaitd_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 void gaitd_errand(struct gaitd *gaitd, void (*run)(void *user),
                   void (*done)(void *user), void *user)
 {
     loop_errand(&gaitd->loop->uv, run, done, user);
 }
 
-/* The store's hooks. */
+/* Answers and news of other threads. */
 
-static void on_dispatch(void *user, const struct dispatch *dispatch)
-{
-    struct gaitd *gaitd = user;
-    limits_begin(gaitd->limits, dispatch);
-    fleet_dispatch(gaitd->fleet, dispatch);
-}
-
-static void on_change(void *user, const struct job_change *change)
-{
-    struct gaitd *gaitd = user;
-    if (change->to != change->from) /* else it was made */
-        log_write(&gaitd->log, LOG_debug, "job %lld: %s, was %s%s%s",
-                  (long long)change->job, job_state_name(change->to),
-                  job_state_name(change->from), change->reason ? ": " : "",
-                  change->reason ? change->reason : "");
-    hub_change(gaitd->hub, change);
-}
-
-static void on_committed(void *user, int64_t attempt, int64_t step)
-{
-    fleet_committed(((struct gaitd *)user)->fleet, attempt, step);
-}
-
-static void on_closed(void *user, int64_t attempt)
-{
-    struct gaitd *gaitd = user;
-    limits_end(gaitd->limits, attempt);
-    fleet_closed(gaitd->fleet, attempt);
-    keeper_freed(gaitd->keeper);
-}
-
-/* On the store's thread, once there are slots. */
-static void on_saved(void *user, int64_t bytes, bool is_hidden)
-{
-    keeper_saved(((struct gaitd *)user)->keeper, bytes, is_hidden);
-}
-
-static void on_stop(void *user, int64_t attempt)
-{
-    struct gaitd *gaitd = user;
-    limits_end(gaitd->limits, attempt);
-    fleet_stop_attempt(gaitd->fleet, attempt);
-}
-
-static void on_refused(void *user, int64_t attempt, const struct error *error)
-{
-    struct gaitd *gaitd = user;
-    log_write(&gaitd->log, LOG_error, "attempt %lld is refused: %s",
-              (long long)attempt, error->text);
-    fleet_refused(gaitd->fleet, attempt, error);
-}
-
-static void on_hook(void *user, const struct hook_order *order)
-{
-    struct gaitd *gaitd = user;
-    if (!gaitd->is_stopping)
-        hooks_run(gaitd->hooks, order);
-}
-
-static void on_event(void *user, int64_t event, const char *kind)
-{
-    hub_event(((struct gaitd *)user)->hub, event, kind);
-}
-
-static void on_wait(void *user, int64_t job, double seconds)
-{
-    retries_add(((struct gaitd *)user)->retries, job, seconds);
-}
-
-static void on_wanted(void *user, int device)
-{
-    fleet_wanted(((struct gaitd *)user)->fleet, device);
-}
-
-static void on_stuck(void *user, const struct error *error)
-{
-    const struct gaitd *gaitd = user;
-    if (error)
-        log_write(&gaitd->log, LOG_warning,
-                  "the database takes nothing, requests are refused and rows "
-                  "wait: %s",
-                  error->text);
-    else
-        log_write(&gaitd->log, LOG_warning,
-                  "the database takes what comes again");
-}
-
-/* Nothing is known of the database any more: a restart finds the truth. */
-static void on_fatal(void *user, const struct error *error)
-{
-    struct gaitd *gaitd = user;
-    log_write(&gaitd->log, LOG_error, "giving up: %s", error->text);
-    gaitd->has_failed = true;
-    if (!gaitd->is_stopping)
-        hub_shutdown(gaitd->hub, gaitd_now());
-    gaitd->is_stopping = true;
-    fleet_abandon(gaitd->fleet);
-}
-
-static void wake_store(void *user)
+void gaitd_wake_store(void *user)
 {
     uv_async_send(&((struct gaitd *)user)->loop->store_wake);
 }
 
-static void wake_reader(void *user)
+void gaitd_wake_reader(void *user)
 {
     uv_async_send(&((struct gaitd *)user)->loop->reader_wake);
 }
@@ -235,7 +129,7 @@ void gaitd_stop(struct gaitd *gaitd, store_reply *reply, void *user)
     log_write(&gaitd->log, LOG_info, "stopping: workers save their jobs");
     if (!notify_systemd("STOPPING=1", &error))
         log_write(&gaitd->log, LOG_warning, "%s", error.text);
-    hub_shutdown(gaitd->hub, gaitd_now());
+    hub_shutdown(gaitd->hub, clock_wall());
     struct drain *drain = xmalloc(sizeof *drain);
     *drain = (struct drain){gaitd, reply, user};
     store_drain(gaitd->store, on_drained, drain);
@@ -317,65 +211,6 @@ static void open_handles(struct gaitd *gaitd)
     loop->has_handles = true;
 }
 
-static void on_deleted_rest(void *user, struct cJSON *result,
-                            const struct error *error, struct cJSON *data)
-{
-    const struct gaitd *gaitd = user;
-    if (error)
-        log_write(&gaitd->log, LOG_error, "a deletion is not finished: %s",
-                  error->text);
-    else if (json_integer_or(result, "deletions", 0))
-        keeper_look(gaitd->keeper);
-    cJSON_Delete(result);
-    cJSON_Delete(data);
-}
-
-static bool open_keeper(struct gaitd *gaitd, const char *database,
-                        struct error *error)
-{
-    gaitd->keeper =
-        keeper_open(database, gaitd->store, gaitd->config, &gaitd->log, error);
-    if (!gaitd->keeper)
-        return false;
-    store_delete_rest(gaitd->store, on_deleted_rest, gaitd);
-    return true;
-}
-
-static bool open_database(struct gaitd *gaitd, struct error *error)
-{
-    const struct config *config = gaitd->config;
-    gaitd->gate = gate_new();
-    const struct store_hooks hooks = {
-        .user = gaitd,
-        .on_dispatch = on_dispatch,
-        .on_change = on_change,
-        .on_committed = on_committed,
-        .on_closed = on_closed,
-        .on_stop = on_stop,
-        .on_refused = on_refused,
-        .on_hook = on_hook,
-        .on_event = on_event,
-        .on_wait = on_wait,
-        .on_wanted = on_wanted,
-        .on_stuck = on_stuck,
-        .on_fatal = on_fatal,
-        .gate = gaitd->gate,
-        .wake = wake_store,
-        .on_saved = on_saved,
-    };
-    char path[PATH_BYTES];
-    if (!path_join(path, config->state_dir, "gaitd.sqlite", error))
-        return false;
-    gaitd->store = store_open(path, &hooks, error);
-    if (!gaitd->store || !open_keeper(gaitd, path, error))
-        return false;
-    store_limit_users(gaitd->store, config->max_running_per_user);
-    gaitd->reader =
-        reader_open(path, gaitd->gate, (int)config->query_threads,
-                    config->query_deadline_s, wake_reader, gaitd, error);
-    return gaitd->reader != NULL;
-}
-
 static void open_fleet(struct gaitd *gaitd)
 {
     const struct fleet_setup setup = {
@@ -452,7 +287,7 @@ static bool announce(struct gaitd *gaitd, struct error *error)
     struct loop *loop = gaitd->loop;
     uv_signal_start(&loop->terminate, on_signal, SIGTERM);
     uv_signal_start(&loop->interrupt, on_signal, SIGINT);
-    gaitd->started_at = gaitd_now();
+    gaitd->started_at = clock_wall();
     int slots = gaitd->devices.device[gaitd->devices.count - 1].slots;
     int gpu_slots = fleet_slot_count(gaitd->fleet) - slots;
     char gpus[48] = "";
@@ -471,7 +306,7 @@ static bool open_all(struct gaitd *gaitd, struct error *error)
     if (!open_folders(gaitd, error) || !meet_worker(gaitd, error))
         return false;
     open_handles(gaitd);
-    if (!open_database(gaitd, error))
+    if (!gaitd_open_store(gaitd, error))
         return false;
     open_fleet(gaitd);
     return open_socket(gaitd, error) && announce(gaitd, error);

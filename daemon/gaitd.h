@@ -54,6 +54,10 @@ void gaitd_stop(struct gaitd *gaitd, store_reply *reply, void *user);
 void gaitd_errand(struct gaitd *gaitd, void (*run)(void *user),
                   void (*done)(void *user), void *user);
 
-double gaitd_now(void); /* seconds since 1970 */
+/* Between gaitd's own files.  gaitd_store.c: opens store, keeper and reader. */
+bool gaitd_open_store(struct gaitd *gaitd, struct error *error);
+/* From any thread: what the store, a reader has for the loop is delivered. */
+void gaitd_wake_store(void *user);
+void gaitd_wake_reader(void *user);
 
 #endif

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/config.h"
 #include "daemon/holding.h"
 #include "daemon/log.h"
@@ -306,13 +307,6 @@ static void do_look(struct keeper *keeper)
 
 /* The thread. */
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 /* Until something is due, and `rest` is over. */
 static bool wait_for_work(struct keeper *keeper, double rest)
 {
@@ -321,7 +315,7 @@ static bool wait_for_work(struct keeper *keeper, double rest)
     pthread_mutex_lock(&keeper->mutex);
     while (!keeper->is_closing && !keeper->is_due)
         pthread_cond_wait(&keeper->changed, &keeper->mutex);
-    while (!keeper->is_closing && now() < rest)
+    while (!keeper->is_closing && clock_monotonic() < rest)
         pthread_cond_timedwait(&keeper->changed, &keeper->mutex, &until);
     bool is_closing = keeper->is_closing;
     keeper->is_due = keeper->has_hidden = false;
@@ -336,12 +330,12 @@ static void *work(void *user)
     struct keeper *keeper = user;
     double rest = 0;
     while (wait_for_work(keeper, rest)) {
-        double began = now();
+        double began = clock_monotonic();
         do_look(keeper);
         pthread_mutex_lock(&keeper->mutex);
         keeper->is_looking = false;
         pthread_mutex_unlock(&keeper->mutex);
-        double ended = now();
+        double ended = clock_monotonic();
         rest = ended + PAUSE * (ended - began);
     }
     return NULL;

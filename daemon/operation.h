@@ -130,7 +130,20 @@ void operations_add(struct operations *list, struct operation *operation);
 /* Moves all of `more` to the end. */
 void operations_join(struct operations *list, struct operations *more);
 
-double store_clock(void); /* monotonic, seconds */
+/* Names of the store's thread, as top -H shows them. */
+#define STORE_IDLE "store"
+#define STORE_COMMITTING "committing"
+
+/* One transaction: every operation of the batch has been answered or kept, or
+ * the store is broken; the batch is empty. */
+void store_commit(struct store *store, struct operations *batch);
+/* Is to be said by store_hand_over: the operation's result, or `error`. */
+void store_answer(struct store *store, struct operation *operation,
+                  const struct error *error);
+/* What has been said is the loop's to deliver. */
+void store_hand_over(struct store *store);
+/* Nothing is stored any more. */
+void store_break_down(struct store *store, const struct error *error);
 
 /* Whether there is room for something new (ballast.h). */
 bool store_disk_check(struct store *store, struct error *error);

@@ -1,9 +1,7 @@
-/* request.h: what clients ask: methods, their parameters, their answers.
+/* request.h: a client's request, from its message to its reply.
  *
- * The table in request.c lists every method with its parameters and their
- * types; parameters are checked against it before the method is called, and
- * what is not in the table is refused by name.  A request lives from its
- * message to its reply, and may outlive its connection.
+ * It is understood and checked (method.h) before its method is called, and may
+ * outlive its connection.
  *
  * A message of more than MESSAGE_BYTES_LARGE is parsed and checked on another
  * thread, and a method's `prepare` runs there whatever the length: nothing
@@ -31,7 +29,7 @@ struct request {
     bool is_refused;      /* for the error */
     struct error error;
     struct cJSON *error_data;
-    void *prepared; /* by method->prepare, for method->run, which takes it */
+    void *prepared; /* for method->run, which takes it */
 };
 
 /* Takes one message of a client. */
@@ -48,8 +46,35 @@ void request_refuse(struct request *request, enum error_code code,
                     const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* "" when the method has none. */
+const char *request_target(const struct request *request);
+
 /* Whether `request_id` is one; else the request has been refused. */
 bool request_check_id(struct request *request);
+
+/* What methods run: each replies, sooner or later. */
+
+/* request_ask.c */
+void request_ask(struct request *request);
+void request_explain(struct request *request);
+void request_events(struct request *request);
+void request_watch(struct request *request);
+/* Asks a question that is not called as the method is. */
+void request_ask_for(struct request *request, const char *question);
+
+/* request_order.c */
+void request_order(struct request *request);
+void request_control(struct request *request);
+void request_retry(struct request *request);
+void request_drain(struct request *request);
+void request_verify(struct request *request);
+void request_keep(struct request *request);
+void request_delete(struct request *request);
+
+/* request_status.c */
+void request_status(struct request *request);
+void request_devices(struct request *request);
+void request_shutdown(struct request *request);
 
 /* request_submit.c; `prepared` is what request_submit_prepare made. */
 void request_submit_prepare(struct request *request);

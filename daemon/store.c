@@ -1,21 +1,15 @@
-/* The store's thread: what waits becomes one transaction.
- *
- * Disk full (or a database locked by somebody's sqlite3, or an input/output
- * error before the COMMIT): the transaction is rolled back; requests are
- * answered with the error, and what workers did is kept and tried again with
- * the next operation, or after RETRY_S.
- *
- * No transaction is long: what takes its time does so in pieces, one in each
- * transaction, and a batch that has had BATCH_S is committed before the rest
- * of it.
- */
+/* The store's thread, from opening to closing: takes what waits and has it
+ * committed.  What was kept since it could not be is tried again with the next
+ * operation, or after RETRY_S. */
 #include "daemon/operation.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
+#include "daemon/clock.h"
 #include "daemon/tables.h"
 #include "schema/memory.h"
 
@@ -25,263 +19,12 @@ enum {
     BALLAST_S = 60, /* until the ballast is tried again */
 };
 
-static const double PIECE_S = 0.01, BATCH_S = 0.02;
-
 void store_push(struct store *store, struct operation *operation)
 {
     pthread_mutex_lock(&store->mutex);
     operations_add(&store->waiting, operation);
     pthread_cond_signal(&store->changed);
     pthread_mutex_unlock(&store->mutex);
-}
-
-/* Time. */
-
-static double wall_clock(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-double store_clock(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-bool store_piece_is_over(const struct store *store)
-{
-    return store_clock() - store->piece_began > PIECE_S;
-}
-
-/* Answers. */
-
-static void answer(struct store *store, struct operation *operation,
-                   const struct error *error)
-{
-    if (!operation->reply)
-        return;
-    notice_reply(&store->said, operation->reply, operation->user,
-                 error ? NULL : operation->result, error, operation->data);
-    if (!error)
-        operation->result = NULL;
-    operation->data = NULL;
-}
-
-static void hand_over(struct store *store)
-{
-    if (!store->said.first)
-        return;
-    pthread_mutex_lock(&store->mutex);
-    notices_move(&store->ready, &store->said);
-    pthread_mutex_unlock(&store->mutex);
-    store->hooks.wake(store->hooks.user);
-}
-
-static void break_down(struct store *store, const struct error *error)
-{
-    store->is_broken = true;
-    notice_fatal(&store->said, error);
-}
-
-/* One transaction. */
-
-/* The savepoint is the operation's; false when the transaction is lost. */
-static bool run_one(struct store *store, struct operation *operation,
-                    struct error *error)
-{
-    struct notice **mark = store->said.end;
-    const struct reserved reserved = store->reserved;
-    operation->is_unfinished = false;
-    store->piece_began = store_clock();
-    if (!db_savepoint(store->db, error))
-        return false;
-    if (operation->run(store, operation, error)) {
-        if (!db_release(store->db, error))
-            return false;
-        if (!operation->is_unfinished)
-            answer(store, operation, NULL);
-        return true;
-    }
-    operation->is_unfinished = false;
-    notices_undo(&store->said, mark);
-    store->reserved = reserved;
-    if (!db_in_transaction(store->db) || operation->is_kept ||
-        db_trouble(store->db) != DB_FINE)
-        return false;
-    db_undo(store->db);
-    operation->is_refused = true;
-    answer(store, operation, error);
-    return true;
-}
-
-/* What follows `operation` in its batch is left for the next one. */
-static void cut(struct store *store, struct operations *batch,
-                struct operation *operation)
-{
-    if (!operation->next)
-        return;
-    struct operations rest = {operation->next, batch->end};
-    operation->next = NULL;
-    batch->end = &operation->next;
-    operations_join(&store->rest, &rest);
-}
-
-void store_urge(struct store *store, struct operation *operation)
-{
-    operations_add(&store->urgent, operation);
-}
-
-static bool run_urgent(struct store *store, struct operations *batch,
-                       struct error *error)
-{
-    struct operation *operation;
-    while ((operation = store->urgent.first)) {
-        store->urgent.first = operation->next;
-        if (!store->urgent.first)
-            operations_init(&store->urgent);
-        operations_add(batch, operation);
-        if (!run_one(store, operation, error))
-            return false;
-    }
-    return true;
-}
-
-/* *is_known: that nothing of it is stored, if it fails. */
-static bool run_all(struct store *store, struct operations *batch,
-                    bool *is_known, struct error *error)
-{
-    *is_known = true;
-    double began = store_clock();
-    if (!db_begin(store->db, error))
-        return false;
-    for (struct operation *o = batch->first; o; o = o->next) {
-        if (!run_one(store, o, error))
-            return false;
-        if (store_clock() - began > BATCH_S)
-            cut(store, batch, o);
-    }
-    if (!run_urgent(store, batch, error) || !store_dispatch(store, error))
-        return false;
-    *is_known = false;
-    return db_commit(store->db, error);
-}
-
-/* Whether it is worth trying again: what could not be written or read is not
- * lost, unless the COMMIT itself failed for another reason than room. */
-static bool is_passing(const struct store *store, bool is_known)
-{
-    enum db_trouble trouble = db_trouble(store->db);
-    return trouble == DB_LATER || (trouble == DB_BROKEN && is_known);
-}
-
-static void remember_slots(struct store *store)
-{
-    for (int i = 0; i < store->slot_count; i++) {
-        store->attempts[i] = store->slots[i].attempt;
-        store->jobs_of[i] = store->slots[i].job_of;
-        store->slots[i].committed = NULL;
-    }
-}
-
-static void restore_slots(struct store *store, int count)
-{
-    store->slot_count = count;
-    for (int i = 0; i < count; i++) {
-        store->slots[i].attempt = store->attempts[i];
-        store->slots[i].job_of = store->jobs_of[i];
-    }
-    for (int i = 0; i < DEVICES_MAX; i++)
-        store->cards[i].is_asked = false; /* what asked is not told */
-}
-
-/* The operation is over; what it leaves to be done is gone on with. */
-static void end(struct store *store, struct operation *operation,
-                bool has_failed)
-{
-    struct operation **left =
-        has_failed ? &operation->remedy : &operation->sequel;
-    if (*left)
-        operations_add(&store->unfinished, *left);
-    *left = NULL;
-    operation_free(operation);
-}
-
-/* Nothing of the batch is stored: keep what must not be lost, refuse the
- * rest. */
-static void postpone(struct store *store, struct operations *batch,
-                     const struct error *error)
-{
-    struct operation *operation = batch->first;
-    operations_init(batch);
-    while (operation) {
-        struct operation *next = operation->next;
-        if (operation->is_kept) {
-            operations_add(&store->kept, operation);
-        } else {
-            answer(store, operation, error);
-            end(store, operation, true);
-        }
-        operation = next;
-    }
-}
-
-/* The batch is stored: what has more to do goes on later. */
-static void settle(struct store *store, struct operations *batch)
-{
-    struct operation *operation = batch->first;
-    operations_init(batch);
-    while (operation) {
-        struct operation *next = operation->next;
-        if (operation->is_unfinished)
-            operations_add(&store->unfinished, operation);
-        else
-            end(store, operation, operation->is_refused);
-        operation = next;
-    }
-}
-
-/* `error`: why not; NULL: something was. */
-static void note_stored(struct store *store, const struct error *error)
-{
-    if (store->is_stuck != (error != NULL))
-        notice_stuck(&store->said, error);
-    store->is_stuck = error != NULL;
-}
-
-static void commit_batch(struct store *store, struct operations *batch)
-{
-    struct error error = {0};
-    int slot_count = store->slot_count;
-    bool is_drained = store->is_drained;
-    const struct reserved reserved = store->reserved;
-    int64_t written = db_written(store->db);
-    store->now = wall_clock();
-    remember_slots(store);
-    bool is_known;
-    if (run_all(store, batch, &is_known, &error)) {
-        if (db_written(store->db) > written)
-            note_stored(store, NULL);
-        settle(store, batch);
-    } else {
-        notices_release(&store->said);
-        db_rollback(store->db);
-        restore_slots(store, slot_count);
-        store->is_drained = is_drained;
-        operations_free(&store->urgent); /* they come again */
-        store->reserved = reserved;
-        if (is_passing(store, is_known)) {
-            ballast_drop(&store->ballast);
-            note_stored(store, &error);
-            postpone(store, batch, &error);
-        } else {
-            break_down(store, &error);
-        }
-        operations_free(batch);
-    }
-    hand_over(store);
 }
 
 /* The thread. */
@@ -292,8 +35,8 @@ static void care_for_disk(struct store *store, bool is_idle)
     if (store_disk_care(store, is_idle, &error) ||
         db_trouble(store->db) != DB_BROKEN)
         return;
-    break_down(store, &error);
-    hand_over(store);
+    store_break_down(store, &error);
+    store_hand_over(store);
 }
 
 /* Returns false when `seconds` have passed first. */
@@ -333,9 +76,9 @@ static void refuse_unfinished(struct store *store)
     struct error error;
     error_set(&error, ERROR_BUSY, "gaitd is shutting down");
     for (struct operation *o = store->unfinished.first; o; o = o->next)
-        answer(store, o, &error);
+        store_answer(store, o, &error);
     operations_free(&store->unfinished);
-    hand_over(store);
+    store_hand_over(store);
 }
 
 /* What is to be done next, in `batch`; false when it is time to end. */
@@ -378,12 +121,13 @@ static void *work(void *user)
 {
     struct store *store = user;
     struct operations batch;
+    prctl(PR_SET_NAME, STORE_IDLE);
     while (take(store, &batch)) {
         bool is_idle = !batch.first;
         if (store->is_broken)
             operations_free(&batch);
         else if (!is_idle)
-            commit_batch(store, &batch);
+            store_commit(store, &batch);
         if (is_done(store))
             break; /* the disk is still full: these rows stay unanswered */
         if (!store->is_broken)
@@ -433,7 +177,7 @@ static void store_free(struct store *store)
 
 static bool recover(struct store *store, struct error *error)
 {
-    store->now = wall_clock();
+    store->now = clock_wall();
     struct operation *settling = NULL;
     bool is_fine = db_begin(store->db, error) && store_recover(store, error) &&
                    store_drain_load(store, error) &&

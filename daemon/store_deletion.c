@@ -13,29 +13,22 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon/operation.h"
 #include "daemon/target.h"
 #include "schema/json.h"
 #include "schema/memory.h"
 
-enum { PIECE_MS = 15, ROWS_AT_ONCE = 2000 };
+enum { ROWS_AT_ONCE = 2000 };
 
 struct delete_operation {
     struct operation operation;
     char *target, *request_id; /* NULL: what is left of earlier ones */
     struct caller caller;
     int64_t sweep; /* once it is marked */
+    int64_t after; /* the last job that was cancelled */
     int64_t finished;
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* One number of a statement with one parameter; 0: no row. */
 static bool read_one(struct store *store, const char *sql, int64_t parameter,
@@ -226,9 +219,8 @@ static bool finish(struct store *store, int64_t sweep, struct error *error)
 static bool go_on(struct store *store, int64_t sweep, bool *is_done,
                   struct error *error)
 {
-    int64_t until = now_ms() + PIECE_MS;
     *is_done = false;
-    while (now_ms() < until) {
+    do {
         bool is_there;
         if (!step_run(store, sweep, &is_there, error))
             return false;
@@ -240,7 +232,7 @@ static bool go_on(struct store *store, int64_t sweep, bool *is_done,
             continue;
         *is_done = true;
         return finish(store, sweep, error);
-    }
+    } while (!store_piece_is_over(store));
     return true;
 }
 
@@ -251,7 +243,7 @@ static bool refuse_busy(struct store *store, const struct target *target,
 {
     int64_t running, leaving, verifying;
     if (!read_one(store,
-                  "SELECT count(*) FROM job WHERE sweep_id = ? "
+                  "SELECT count FROM job_count WHERE sweep_id = ? "
                   "AND state = 'running'",
                   target->sweep, &running, error) ||
         !read_one(store,
@@ -285,25 +277,46 @@ static bool refuse_busy(struct store *store, const struct target *target,
                      (long long)verifying, target->name, (long long)verifying);
 }
 
-static bool next_waiting(struct store *store, int64_t sweep, int64_t *job,
+/* The next one that waits, from where it has come on; 0: none. */
+static bool next_waiting(struct store *store, struct delete_operation *o,
+                         const struct target *target, int64_t *job,
                          struct error *error)
 {
-    return read_one(store,
-                    "SELECT id FROM job WHERE sweep_id = ? "
-                    "AND state IN ('held', 'queued') LIMIT 1",
-                    sweep, job, error);
+    int64_t waiting;
+    *job = 0;
+    if (!read_one(store,
+                  "SELECT total(count) FROM job_count WHERE sweep_id = ? "
+                  "AND state IN ('held', 'queued')",
+                  target->sweep, &waiting, error))
+        return false;
+    if (!waiting)
+        return true;
+    struct statement *s =
+        db_sql(store->db, "SELECT id FROM job WHERE id BETWEEN ? AND ? AND "
+                          "+sweep_id = ? AND state IN ('held', 'queued') "
+                          "ORDER BY id LIMIT 1");
+    bind_integer(s, o->after ? o->after : target->first);
+    bind_integer(s, target->last);
+    bind_integer(s, target->sweep);
+    while (statement_next(s))
+        *job = column_integer(s, 0);
+    if (!statement_finish(s, error))
+        return false;
+    bool is_behind = !*job && o->after; /* it waits again since */
+    o->after = *job;
+    return !is_behind || next_waiting(store, o, target, job, error);
 }
 
 /* Queued jobs, so that none is dispatched between two pieces. */
-static bool cancel_waiting(struct store *store, const struct target *target,
-                           bool *is_done, struct error *error)
+static bool cancel_waiting(struct store *store, struct delete_operation *o,
+                           const struct target *target, bool *is_done,
+                           struct error *error)
 {
-    int64_t until = now_ms() + PIECE_MS;
     struct stored_job job;
     *is_done = false;
-    while (now_ms() < until) {
+    do {
         int64_t id;
-        if (!next_waiting(store, target->sweep, &id, error))
+        if (!next_waiting(store, o, target, &id, error))
             return false;
         *is_done = id == 0;
         if (*is_done)
@@ -312,7 +325,7 @@ static bool cancel_waiting(struct store *store, const struct target *target,
             !store_job_move(store, &job, JOB_ON_cancel, "deleted", error) ||
             !store_run_wake(store, job.run, error))
             return false;
-    }
+    } while (!store_piece_is_over(store));
     return true;
 }
 
@@ -338,6 +351,12 @@ static bool mark(struct store *store, struct delete_operation *o, int64_t sweep,
     o->sweep = sweep;
     return insert(store, o, sweep, error) &&
            change(store,
+                  "UPDATE job_total SET count = job_total.count - c.count FROM "
+                  "job_count "
+                  "c JOIN sweep s ON s.id = c.sweep_id WHERE s.id = ? AND "
+                  "s.is_hidden = 0 AND c.state = job_total.state",
+                  sweep, error) &&
+           change(store,
                   "UPDATE sweep SET is_complete = 0, entered = NULL, name = "
                   "'deleted/' || id, "
                   "request_id = 'deleted/' || id WHERE id = ?",
@@ -358,7 +377,7 @@ static bool begin(struct store *store, struct delete_operation *o,
                          target.name);
     if (!target_check_owner(store->db, &target, &o->caller, error) ||
         !refuse_busy(store, &target, error) ||
-        !cancel_waiting(store, &target, is_marked, error))
+        !cancel_waiting(store, o, &target, is_marked, error))
         return false;
     return !*is_marked || mark(store, o, target.sweep, error);
 }

@@ -7,6 +7,7 @@
  *
  * The ballast that a full disk took is made again when there is room.
  */
+#include "daemon/clock.h"
 #include "daemon/gate.h"
 #include "daemon/operation.h"
 
@@ -48,9 +49,9 @@ static bool copy_wal(struct store *store, bool is_idle, struct error *error)
 static void renew_ballast(struct store *store)
 {
     if (store->ballast.is_there || store->is_stuck ||
-        store_clock() < store->ballast_tried + RENEWED_S)
+        clock_monotonic() < store->ballast_tried + RENEWED_S)
         return;
-    store->ballast_tried = store_clock();
+    store->ballast_tried = clock_monotonic();
     ballast_renew(&store->ballast);
 }
 

@@ -19,16 +19,23 @@
     X(submitted, "", "a sweep was submitted")                                  \
     X(retried, "", "jobs of it were sent to the queue again")                  \
     X(cancelled, "", "jobs of it were cancelled")                              \
+    X(held, "", "jobs of it were kept from starting")                          \
+    X(paused, "", "jobs of it were stopped at a checkpoint, and held")         \
+    X(released, "", "held jobs of it may start, or go on")                     \
+    X(changed, "", "a control of it was changed")                              \
+    X(deleted, "", "a sweep was deleted, with what only it needed")            \
     X(finished, "", "every job of a sweep is done, failed or cancelled")       \
-    X(hook, "", "the hook of a finished sweep has ended, and what it said")     \
+    X(hook, "", "the hook of a finished sweep has ended, and what it said")    \
     X(failed, "failed", "a job failed, and why")                               \
     X(crashed, "", "the worker of an attempt ended by its own fault")          \
-    X(stalled, "", "the worker of an attempt stopped computing, and was killed")   \
-    X(out_of_service, "slots out of service",                                   \
+    X(stalled, "", "the worker of an attempt stopped computing, and was killed")\
+    X(out_of_service, "slots out of service",                                  \
       "a slot gets no jobs: its worker does not start, or its GPU has failed")                        \
-    X(in_service, "", "a slot that was out of service is back")                  \
+    X(in_service, "", "a slot that was out of service is back")                \
     X(lost, "", "the worker of an attempt ended by nobody's fault")            \
     X(crowded, "", "an attempt found its GPU's memory taken by others")        \
+    X(unsaved, "", "a checkpoint could not be written; training went on")      \
+    X(damaged, "", "a checkpoint could not be read, and was set aside")        \
     X(nondeterministic, "", "an attempt did not repeat what is stored")        \
     X(resumed, "jobs resumed",                                                 \
       "a job goes on after an attempt that did not end it, from which step; "  \

@@ -12,9 +12,10 @@
 
 static int endings;
 
-void store_attempt_started(struct store *store, int64_t attempt, pid_t pid)
+void store_attempt_started(struct store *store, int64_t attempt, pid_t pid,
+                           int64_t step)
 {
-    (void)store, (void)attempt, (void)pid;
+    (void)store, (void)attempt, (void)pid, (void)step;
 }
 
 void store_row(struct store *store, int64_t attempt,
@@ -25,11 +26,27 @@ void store_row(struct store *store, int64_t attempt,
     PROMISE(row->layer_count >= 0 && row->layer_count <= LAYERS_MAX);
 }
 
-void store_checkpoint(struct store *store, int64_t attempt, int64_t step,
-                      const char *file, int64_t bytes, const char *hash)
+void store_checkpoint(struct store *store, int64_t attempt,
+                      const struct saved_checkpoint *saved,
+                      const struct cJSON *removed)
 {
-    (void)store, (void)attempt, (void)step, (void)bytes;
-    PROMISE(file && hash);
+    (void)store, (void)attempt, (void)removed;
+    PROMISE(memchr(saved->file, '\0', sizeof saved->file));
+    PROMISE(memchr(saved->hash, '\0', sizeof saved->hash));
+}
+
+void store_checkpoint_damaged(struct store *store, int64_t attempt,
+                              const char *file, const char *text)
+{
+    (void)store, (void)attempt;
+    PROMISE(file && text);
+}
+
+void store_checkpoint_missed(struct store *store, int64_t attempt,
+                             const char *text)
+{
+    (void)store, (void)attempt;
+    PROMISE(text);
 }
 
 void store_attempt_end(struct store *store, int64_t attempt,

@@ -34,13 +34,16 @@ static void check_jobs(const struct spec *spec)
     }
 }
 
-static void review(const struct submission *submission,
-                   const struct cJSON *json)
+static void look_over(const struct submission *submission,
+                      const struct cJSON *json)
 {
     struct faults faults;
     struct cJSON *notes = cJSON_CreateArray();
     faults_init(&faults);
-    submission_review(submission, &faults, notes);
+    struct review *review = review_new(submission, &faults, notes);
+    while (!review_go_on(review, JOBS_MAX / 3)) {
+    }
+    review_free(review);
     struct settings settings;
     char label[256];
     spec_job(submission->spec, submission->spec->job_count - 1, &settings);
@@ -71,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
             .threads_most = 4,
         };
         if (spec.job_count <= JOBS_MAX)
-            review(&submission, json);
+            look_over(&submission, json);
     }
     spec_release(&spec);
     cJSON_Delete(json);

@@ -30,7 +30,7 @@
     X(crashed, "", "the worker of an attempt ended by its own fault")          \
     X(stalled, "", "the worker of an attempt stopped computing, and was killed")\
     X(out_of_service, "slots out of service",                                  \
-      "a slot gets no jobs: its worker does not start, or its GPU has failed")                        \
+      "a slot gets no jobs: its worker does not start, or its GPU failed")     \
     X(in_service, "", "a slot that was out of service is back")                \
     X(lost, "", "the worker of an attempt ended by nobody's fault")            \
     X(crowded, "", "an attempt found its GPU's memory taken by others")        \

@@ -51,12 +51,10 @@ static bool fail_call(struct gpu *gpu, bool is_memory, const char *call,
                     call, why, status);
 }
 
-/* What has failed stays behind for the next cudaGetLastError, which may be of
- * another job. */
 bool gpu_check(struct gpu *gpu, const char *call, cudaError_t status)
 {
     if (status != cudaSuccess)
-        (void)cudaGetLastError();
+        (void)cudaGetLastError(); /* or the next job's launch finds it */
     return status == cudaSuccess ||
            fail_call(gpu, status == cudaErrorMemoryAllocation, call,
                      cudaGetErrorString(status), (int)status);

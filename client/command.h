@@ -46,6 +46,8 @@
     G("daemon")                                                                \
     X(status)                                                                  \
     X(devices)                                                                 \
+    X(fsck)                                                                    \
+    X(backup)                                                                  \
     X(drain)                                                                   \
     X(shutdown)
 

@@ -46,14 +46,14 @@ COMPILE = $(CC) $(FLAGS) -MMD -MP
 LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 
 # Each folder's files, and the libraries it sees.
-schema_FILES = axis control diagnostic error event faults inbox job json key \
+schema_FILES = axis control diagnostic error event faults gpu_memory inbox job json key \
 	memory message nearest paths setting settings spec syntax utf8 widths \
 	work
-daemon_FILES = attempt backup ballast clock columns config connection \
-	connection_out cpu datasets db fleet folder fsck fsck_main fsck_rule \
+daemon_FILES = attempt backup ballast choice clock columns config connection \
+	connection_out cpu datasets db device devices fleet fleet_survey folder fsck fsck_main fsck_rule \
 	gaitd gaitd_store gate hello holding hooks hub keeper ledger \
 	ledger_file limits listener lock log loop_errand loop_stat method \
-	missing notice notify operation option peer process pulse query \
+	missing notice notify nvml operation option peer place process pulse query \
 	query_counts query_deletion query_events query_explain query_groups \
 	query_history query_list query_results query_show query_sweeps \
 	query_upkeep query_verification query_waiting reader repeat request \
@@ -63,7 +63,7 @@ daemon_FILES = attempt backup ballast clock columns config connection \
 	store_deletion store_diagnostic store_disk store_dispatch store_drain \
 	store_ending store_event store_finish store_hook store_job store_limit \
 	store_move store_queue store_quota store_retry store_retry_jobs \
-	store_submit store_sweep store_target store_verify store_visit \
+	store_slot store_submit store_sweep store_target store_verify store_visit \
 	submission tables tail tally target user wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
 	npz pace phase rows safetensors selftest session task teller \
@@ -75,7 +75,7 @@ worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
 	engine/rule_dfa engine/rule_fa engine/rule_gait \
 	engine/rule_gait_published engine/rule_itp engine/rule_tp \
 	engine/snapshot engine/step engine/stream engine/trainer
-client_FILES = board chart cmd_backup cmd_control cmd_delete cmd_drain \
+client_FILES = board chart cmd_backup cmd_control cmd_delete cmd_devices cmd_drain \
 	cmd_events cmd_explain cmd_fsck cmd_history cmd_keep cmd_list cmd_plot \
 	cmd_queue cmd_results cmd_retry cmd_show cmd_shutdown cmd_status \
 	cmd_submit cmd_verify cmd_wait cmd_watch connection curves deadline \
@@ -224,7 +224,7 @@ unit: $(UNIT_TESTS:%=$(BUILD)/tests/%)
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
-e2e: all
+e2e: all cuda-libraries
 	@$(SANITIZER_OPTIONS) GAITD_BUILD='$(abspath $(BUILD))' \
 		PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) -m pytest -p no:cacheprovider -q $(PYTEST) tests/e2e

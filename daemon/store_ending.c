@@ -17,6 +17,7 @@ static const char *const outcomes[] = {OUTCOMES(NAME)};
 /* Outcomes worth a line in the table of events. */
 static const bool is_event[OUTCOME_COUNT] = {
     [OUTCOME_lost] = true,
+    [OUTCOME_crowded] = true,
     [OUTCOME_crashed] = true,
     [OUTCOME_stalled] = true,
     [OUTCOME_nondeterministic] = true,
@@ -94,6 +95,7 @@ static enum job_event judge(const struct stored_job *job,
     switch (ending->outcome) {
     case OUTCOME_stopped:
     case OUTCOME_lost:
+    case OUTCOME_crowded:
         return JOB_ON_requeue;
     case OUTCOME_crashed:
     case OUTCOME_stalled:
@@ -132,8 +134,11 @@ static bool end_job(struct store *store, struct stored_job *job,
     const char *noun = counted[ending->outcome].noun;
     if (!store_job_move(store, job, event, text, error))
         return false;
-    return job->state != JOB_queued || !noun ||
-           store_job_wait(store, job, noun, error);
+    if (job->state != JOB_queued)
+        return true;
+    if (ending->outcome == OUTCOME_crowded)
+        return store_job_wait_for_memory(store, job, error);
+    return !noun || store_job_wait(store, job, noun, error);
 }
 
 static bool end(struct store *store, int64_t attempt, int64_t job_id,

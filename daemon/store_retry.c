@@ -25,13 +25,11 @@ static double wait_after(const struct store *store, int64_t crashes)
     return seconds < RETRY_S_MAX ? seconds : RETRY_S_MAX;
 }
 
-bool store_job_wait(struct store *store, const struct stored_job *job,
-                    const char *what, struct error *error)
+static bool wait(struct store *store, const struct stored_job *job,
+                 double seconds, const char *what, struct error *error)
 {
     struct error reason;
-    double seconds = wait_after(store, job->crashes);
-    error_set(&reason, ERROR_NONE, "waits %g s after %s (%d of %d)", seconds,
-              what, job->crashes, CRASHES_MAX);
+    error_set(&reason, ERROR_NONE, "waits %g s after %s", seconds, what);
     struct statement *s = db_sql(
         store->db, "UPDATE job SET reason = ?, retry_at = ? WHERE id = ?");
     bind_text(s, reason.text);
@@ -41,6 +39,33 @@ bool store_job_wait(struct store *store, const struct stored_job *job,
         return false;
     notice_wait(&store->said, job->id, seconds);
     return true;
+}
+
+bool store_job_wait(struct store *store, const struct stored_job *job,
+                    const char *what, struct error *error)
+{
+    struct error why;
+    error_set(&why, ERROR_NONE, "%s (%d of %d)", what, job->crashes,
+              CRASHES_MAX);
+    return wait(store, job, wait_after(store, job->crashes), why.text, error);
+}
+
+bool store_job_wait_for_memory(struct store *store,
+                               const struct stored_job *job,
+                               struct error *error)
+{
+    int64_t times = 0;
+    struct statement *s =
+        db_sql(store->db,
+               "SELECT count(*) FROM attempt WHERE job_id = ?1 AND id > ifnull("
+               "(SELECT max(id) FROM attempt WHERE job_id = ?1 AND "
+               "outcome <> 'crowded'), 0)");
+    bind_integer(s, job->id);
+    while (statement_next(s))
+        times = column_integer(s, 0);
+    return statement_finish(s, error) &&
+           wait(store, job, wait_after(store, times),
+                "others took its GPU's memory", error);
 }
 
 /* The wait is over, if the job still waits. */

@@ -5,7 +5,6 @@
  * name is free.  From there on the rest is bound to happen, at the next start
  * if need be: its jobs go, and with a run's last job the run, which is first
  * given a key that nothing asks for.  Verifications of its jobs go with them.
- *
  * The row stays, so that no id comes a second time, and neither the request
  * that made the sweep nor the one that deleted it is acted on again.  Files
  * are left to the keeper, which knows them by their missing run.
@@ -282,29 +281,19 @@ static bool next_waiting(struct store *store, struct delete_operation *o,
                          const struct target *target, int64_t *job,
                          struct error *error)
 {
-    int64_t waiting;
-    *job = 0;
-    if (!read_one(store,
-                  "SELECT total(count) FROM job_count WHERE sweep_id = ? "
-                  "AND state IN ('held', 'queued')",
-                  target->sweep, &waiting, error))
-        return false;
-    if (!waiting)
-        return true;
-    struct statement *s =
-        db_sql(store->db, "SELECT id FROM job WHERE id BETWEEN ? AND ? AND "
-                          "+sweep_id = ? AND state IN ('held', 'queued') "
-                          "ORDER BY id LIMIT 1");
+    struct statement *s = db_sql(
+        store->db, "SELECT id FROM job WHERE +sweep_id = ? AND id BETWEEN ? "
+                   "AND ? AND state IN ('held', 'queued') AND EXISTS (SELECT 1 "
+                   "FROM job_count WHERE sweep_id = ?1 AND count > 0 AND "
+                   "+state IN ('held', 'queued')) ORDER BY id LIMIT 1");
+    bind_integer(s, target->sweep);
     bind_integer(s, o->after ? o->after : target->first);
     bind_integer(s, target->last);
-    bind_integer(s, target->sweep);
-    while (statement_next(s))
-        *job = column_integer(s, 0);
-    if (!statement_finish(s, error))
-        return false;
+    *job = statement_next(s) ? column_integer(s, 0) : 0;
     bool is_behind = !*job && o->after; /* it waits again since */
     o->after = *job;
-    return !is_behind || next_waiting(store, o, target, job, error);
+    return statement_finish(s, error) &&
+           (!is_behind || next_waiting(store, o, target, job, error));
 }
 
 /* Queued jobs, so that none is dispatched between two pieces. */
@@ -358,8 +347,7 @@ static bool mark(struct store *store, struct delete_operation *o, int64_t sweep,
                   sweep, error) &&
            change(store,
                   "UPDATE sweep SET is_complete = 0, entered = NULL, name = "
-                  "'deleted/' || id, "
-                  "request_id = 'deleted/' || id WHERE id = ?",
+                  "'deleted/' || id, request_id = 'deleted/' || id WHERE id=?",
                   sweep, error);
 }
 

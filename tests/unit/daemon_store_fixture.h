@@ -261,11 +261,33 @@ static inline void loop_remove(struct loop *loop)
     free(loop);
 }
 
+/* What the store keeps instead of counting is what counting finds. */
+static inline void loop_check_totals(struct loop *loop)
+{
+    struct error error;
+    struct db *db = db_open(loop->path, DB_READ, &error);
+    if (!db)
+        fail_msg("%s", error.text);
+    struct statement *s =
+        db_sql(db, "SELECT t.state, t.count, (SELECT count(*) FROM job j "
+                   "JOIN sweep s ON s.id = j.sweep_id WHERE s.is_complete "
+                   "AND s.is_hidden = 0 AND j.state = t.state) AS counted "
+                   "FROM job_total t WHERE t.count <> counted");
+    if (statement_next(s))
+        fail_msg("job_total says %lld %s, and there are %lld",
+                 (long long)column_integer(s, 1), column_text(s, 0),
+                 (long long)column_integer(s, 2));
+    if (!statement_finish(s, &error))
+        fail_msg("%s", error.text);
+    db_close(db);
+}
+
 static inline void loop_end(struct loop *loop)
 {
     if (loop->reader)
         reader_close(loop->reader);
     store_close(loop->store);
+    loop_check_totals(loop);
     loop_remove(loop);
 }
 

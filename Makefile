@@ -60,8 +60,8 @@ daemon_FILES = attempt ballast clock columns config connection \
 	store_checkpoint store_commit store_control store_deletion \
 	store_diagnostic store_disk store_dispatch store_drain store_ending \
 	store_event store_finish store_hook store_job store_limit store_move \
-	store_queue store_quota store_retry store_retry_jobs store_submit \
-	store_sweep store_target store_verify store_visit submission tables \
+	store_queue store_quota store_retry store_submit store_sweep \
+	store_target store_verify store_visit store_wait submission tables \
 	tail tally target user wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
 	npz pace rows safetensors selftest session task engine/agreement \
@@ -89,7 +89,9 @@ NVCC ?= $(firstword $(wildcard $(shell command -v nvcc) /usr/local/cuda/bin/nvcc
 CUDA ?= $(if $(NVCC),1,0)
 PLUGIN = $(if $(filter 1,$(CUDA)),$(BUILD)/gait-cuda.so)
 
-.PHONY: all no-plugin check unit replay fuzz fuzz-keep e2e torture demo deps lint format bench bench-daemon precision install uninstall clean FORCE
+.PHONY: all no-plugin check unit replay cuda-check cuda-engine cuda-resources \
+	e2e torture fuzz fuzz-keep demo deps lint format bench bench-daemon \
+	precision install uninstall clean FORCE
 all: $(PROGRAMS:%=$(BUILD)/%) $(if $(PLUGIN),$(PLUGIN),no-plugin)
 
 # pkg-config is asked once per folder and only when something is compiled, so
@@ -293,7 +295,6 @@ include tests/cuda/cuda.mk
 # Where there is nvcc: the plugin on libraries that stand in for NVIDIA's, and
 # what its kernels take of a GPU against the table that is checked in.
 cuda_TESTS = backend diagnostics exact failure golden inverse memory rule rule_naive trainer
-.PHONY: cuda-engine cuda-resources
 cuda-check: $(if $(PLUGIN),cuda-engine cuda-resources)
 cuda-engine: all cuda-libraries $(cuda_TESTS:%=$(BUILD)/tests/worker_engine_%)
 	@BUILD='$(BUILD)' tests/cuda/engine

@@ -49,13 +49,8 @@ static struct cJSON *make_params(const struct client *client)
 
 static int run(struct client *client, struct error *error)
 {
-    struct connection connection;
     const char *target = client_target(client);
-    struct cJSON *answer = NULL;
-    if (connection_open(&connection, error))
-        answer = connection_request(&connection, "retry", make_params(client),
-                                    error);
-    connection_close(&connection);
+    struct cJSON *answer = connection_ask("retry", make_params(client), error);
     if (answer == NULL)
         return -1;
     say(answer, target);

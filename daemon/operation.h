@@ -242,16 +242,18 @@ bool store_fail_fast_recover(struct store *store, struct error *error);
 bool store_sweep_check(struct store *store, const struct stored_job *job,
                        struct error *error);
 
+/* The job of an attempt that has not ended; 0: there is none. */
+bool store_attempt_job(struct store *store, int64_t attempt, int64_t *job,
+                       struct error *error);
+
 /* An attempt goes on from `step`: the event of that, and of what was lost by
  * the attempt before it. */
 bool store_attempt_resumed(struct store *store, int64_t attempt, int64_t step,
                            struct error *error);
 
-/* The time limit of a job: the seconds it has left, NaN: no limit; what its
- * attempt took; and whether it is over, with the reason for its failure. */
+/* The time limit of a job: the seconds it has left, NaN: no limit; and whether
+ * it is over, with the reason for its failure. */
 bool store_limit_load(struct store *store, int64_t job, double *seconds_left,
-                      struct error *error);
-bool store_limit_took(struct store *store, int64_t attempt, double seconds,
                       struct error *error);
 bool store_limit_check(struct store *store, const struct stored_job *job,
                        bool *is_over, struct error *reason,

@@ -95,7 +95,8 @@ struct store_hooks {
     void (*on_hook)(void *user, const struct hook_order *order);
     /* The table of events has come to this id. */
     void (*on_event)(void *user, int64_t event, const char *kind);
-    /* A job waits after a crash: have store_retry called in so many seconds. */
+    /* A job waits after a crash: have store_wait_over called in so many
+     * seconds. */
     void (*on_wait)(void *user, int64_t job, double seconds);
     /* Nothing can be stored at present (disk full, database locked), and why;
      * NULL: it can again.  Once each. */
@@ -197,9 +198,8 @@ void store_slot_open(struct store *store, int slot, const char *device,
                      const char *device_class);
 /* Sends what failed or was cancelled to the queue again; with a time limit for
  * the sweep from then on, unless it is -1. */
-void store_retry_jobs(struct store *store, const char *target,
-                      int64_t time_limit, const struct caller *caller,
-                      store_reply *reply, void *user);
+void store_retry(struct store *store, const char *target, int64_t time_limit,
+                 const struct caller *caller, store_reply *reply, void *user);
 /* No more dispatches until that is undone, over restarts too; of operators. */
 void store_set_drained(struct store *store, bool is_drained,
                        const struct caller *caller, store_reply *reply,
@@ -221,7 +221,7 @@ void store_slot_close(struct store *store, int slot, const char *reason);
  * beginning; without it, it is a second. */
 void store_set_retry(struct store *store, double seconds);
 /* The wait of on_wait is over. */
-void store_retry(struct store *store, int64_t job);
+void store_wait_over(struct store *store, int64_t job);
 
 /* No more dispatches (shutdown).  Replied with {"running": n}. */
 void store_drain(struct store *store, store_reply *reply, void *user);

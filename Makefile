@@ -12,6 +12,7 @@
 #   make format     clang-format over the sources
 #   make bench      how fast it is; prints figures, judges nothing
 #   make bench-daemon   the daemon's part of it; BENCH=--quick for a first look
+#   make bench-gpu  what GPUs would need, computed: the tables of docs/gpu.md
 #   make precision  how exact it is, likewise, in minutes
 #   make install    and uninstall: PREFIX=/usr/local DESTDIR=
 #
@@ -63,15 +64,16 @@ daemon_FILES = attempt ballast clock columns config connection \
 	store_queue store_quota store_retry store_submit store_sweep \
 	store_target store_verify store_visit store_wait submission tables \
 	tail tally target user wish
-worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
-	npz pace rows safetensors selftest session task engine/agreement \
-	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \
-	engine/device engine/diagnostics engine/evaluator engine/feedback \
-	engine/initial engine/layout engine/network engine/order \
-	engine/regulariser engine/row_set engine/rule engine/rule_bp \
-	engine/rule_dfa engine/rule_fa engine/rule_gait \
-	engine/rule_gait_published engine/rule_itp engine/rule_tp \
-	engine/snapshot engine/step engine/stream engine/trainer
+worker_FILES = attempt channel checkpoint dataset file hash idx import \
+	lock npz pace phase rows safetensors selftest session task teller \
+	engine/agreement engine/backend_cpu engine/backend_cpu_f32 \
+	engine/backend_cpu_f64 engine/device engine/diagnostics \
+	engine/evaluator engine/feedback engine/initial engine/layout \
+	engine/network engine/order engine/regulariser engine/row_set \
+	engine/rule engine/rule_bp engine/rule_dfa engine/rule_fa \
+	engine/rule_gait engine/rule_gait_published engine/rule_itp \
+	engine/rule_tp engine/snapshot engine/step engine/stream \
+	engine/trainer
 client_FILES = board chart cmd_control cmd_delete cmd_drain cmd_events \
 	cmd_explain cmd_history cmd_keep cmd_list cmd_plot cmd_queue \
 	cmd_results cmd_retry cmd_show cmd_shutdown cmd_status cmd_submit \
@@ -87,11 +89,12 @@ PROGRAMS = gaitd gait-worker gaitctl
 
 NVCC ?= $(firstword $(wildcard $(shell command -v nvcc) /usr/local/cuda/bin/nvcc))
 CUDA ?= $(if $(NVCC),1,0)
+$(if $(filter-out 0 1,$(CUDA)),$(error CUDA="$(CUDA)", expected 0 or 1))
 PLUGIN = $(if $(filter 1,$(CUDA)),$(BUILD)/gait-cuda.so)
 
 .PHONY: all no-plugin check unit replay cuda-check cuda-engine cuda-resources \
-	e2e torture fuzz fuzz-keep demo deps lint format bench bench-daemon \
-	precision install uninstall clean FORCE
+	cuda-model e2e torture fuzz fuzz-keep demo deps lint format bench \
+	bench-daemon bench-gpu precision install uninstall clean FORCE
 all: $(PROGRAMS:%=$(BUILD)/%) $(if $(PLUGIN),$(PLUGIN),no-plugin)
 
 # pkg-config is asked once per folder and only when something is compiled, so
@@ -227,11 +230,14 @@ e2e: all
 		PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) -m pytest -p no:cacheprovider -q $(PYTEST) tests/e2e
 
-# On a machine that does nothing else.
+# On a machine that does nothing else: hours, and at the end what was done.
+# TORTURE="crash" chooses, GAITD_TORTURE_STRIDE=7 takes every seventh write.
+TORTURE ?= hostile torture crash
 torture: all
 	@GAITD_TORTURE=1 $(SANITIZER_OPTIONS) GAITD_BUILD='$(abspath $(BUILD))' \
 		PYTHONDONTWRITEBYTECODE=1 \
-		$(PYTHON) -m pytest -p no:cacheprovider -q -s $(PYTEST) tests/e2e/test_hostile.py
+		$(PYTHON) -m pytest -p no:cacheprovider -v $(PYTEST) \
+		$(TORTURE:%=tests/e2e/test_%.py)
 
 # Targets of the fuzzer, and what each needs beside schema/.  `make check` runs
 # them over the kept inputs, built as everything else is.
@@ -295,9 +301,11 @@ include tests/cuda/cuda.mk
 # Where there is nvcc: the plugin on libraries that stand in for NVIDIA's, and
 # what its kernels take of a GPU against the table that is checked in.
 cuda_TESTS = backend diagnostics exact failure golden inverse memory rule rule_naive trainer
-cuda-check: $(if $(PLUGIN),cuda-engine cuda-resources)
+cuda-check: $(if $(PLUGIN),cuda-engine cuda-resources cuda-model)
 cuda-engine: all cuda-libraries $(cuda_TESTS:%=$(BUILD)/tests/worker_engine_%)
 	@BUILD='$(BUILD)' tests/cuda/engine
+cuda-model: all cuda-libraries $(BUILD)/bench/gpu_calls
+	@$(PYTHON) tests/bench/gpu_model.py $(BUILD) --check
 cuda-resources: $(PLUGIN)
 	@$(PYTHON) tests/cuda/resources $(BUILD)/cuda/backend_cuda_kernels.o.log $(NVCC)
 
@@ -332,6 +340,16 @@ bench: all $(BUILD)/bench/engine bench-daemon
 	@$(BUILD)/bench/engine --torch tests/bench/torch_step.py
 	@GAITD_BUILD='$(abspath $(BUILD))' PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) tests/bench/jobs
+
+# What GPUs would need, from counts: the tables of docs/gpu.md.
+$(BUILD)/bench/gpu_calls: $(BUILD)/bench/gpu_calls.o \
+		$(filter $(BUILD)/worker/engine/%,$(worker_OBJECTS)) \
+		$(schema_OBJECTS) $(BUILD)/files
+	$(if $(Q),@echo '  LINK  $@')
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(worker_LIBS)
+-include $(BUILD)/bench/gpu_calls.d
+bench-gpu: all cuda-libraries $(BUILD)/bench/gpu_calls
+	@$(PYTHON) tests/bench/gpu_model.py $(BUILD)
 
 # The engine's objects alone: what it computes, beside what it ought to.
 $(BUILD)/tests/precision.o: tests/bench/precision.c $(BUILD)/flags
@@ -380,7 +398,7 @@ $(BUILD)/lint/%.tidy: %.c .clang-tidy $(HEADERS) $(BUILD)/flags | all
 format:
 	clang-format -i $(SOURCES)
 
-DOCS = README.md schema/protocol.md schema/schema.sql
+DOCS = README.md docs/gpu.md schema/protocol.md schema/schema.sql
 CONFIGS = $(wildcard configs/*.json)
 # A unit's file and where it goes, below PREFIX; systemd looks there when PREFIX
 # is /usr/local or /usr.
@@ -401,6 +419,7 @@ install: all
 		$(DESTDIR)$(PREFIX)/share/gaitd $(DESTDIR)$(PREFIX)/share/doc/gaitd
 	install $(BUILD)/gaitd $(BUILD)/gaitctl $(DESTDIR)$(PREFIX)/bin
 	install $(BUILD)/gait-worker $(PLUGIN) $(DESTDIR)$(PREFIX)/libexec/gaitd
+	$(if $(PLUGIN),,rm -f $(DESTDIR)$(PREFIX)/libexec/gaitd/gait-cuda.so)
 	install -m 644 $(CONFIGS) $(DESTDIR)$(PREFIX)/share/gaitd
 	install -m 644 $(DOCS) $(DESTDIR)$(PREFIX)/share/doc/gaitd
 	$(foreach u,$(UNITS),$(call install_unit,$(u)))

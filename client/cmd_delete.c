@@ -35,10 +35,11 @@ static void say(const struct cJSON *answer, const char *verb)
     char *name = text_cleaned(json_text_or(answer, "name", ""));
     long long shared = number(answer, "shared_runs");
     fprintf(stderr,
-            "%s: jobs %s: %lld, runs: %lld, rows of histories: %lld, bytes "
-            "of checkpoints: %lld",
+            "%s: jobs %s: %lld, runs: %lld, rows of histories: %lld, "
+            "checkpoints: %.1f MiB",
             name, verb, number(answer, "jobs"), number(answer, "runs"),
-            number(answer, "rows"), number(answer, "bytes"));
+            number(answer, "rows"),
+            (double)number(answer, "bytes") / (1 << 20));
     if (shared > 0)
         fprintf(stderr, "; %lld run%s, for other sweeps use %s", shared,
                 shared == 1 ? " stays" : "s stay", shared == 1 ? "it" : "them");

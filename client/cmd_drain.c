@@ -123,13 +123,14 @@ static int run(struct client *client, struct error *error)
 static const struct option options[] = {
     {"undo", 0, OPTION_BOOLEAN, NULL, "let jobs start again"},
     {"wait", 0, OPTION_BOOLEAN, NULL, "until no job is running"},
-    {"timeout", 0, OPTION_SECONDS, "SECONDS", "then exit 124"},
+    {"timeout", 0, OPTION_SECONDS, "TIME",
+     "seconds, or 30m, 2h; then exit 124"},
 };
 
 const struct command command_drain = {
     .name = "drain",
-    .synopsis = "[--undo] [--wait [--timeout SECONDS]]",
-    .summary = "start no more jobs, let those running finish (operators only)",
+    .synopsis = "[--undo] [--wait [--timeout TIME]]",
+    .summary = "start no more jobs, let those running finish",
     .details = "It holds over restarts of gaitd, until --undo.  To stop at "
                "once, with\ncheckpoints: gaitctl shutdown.\n",
     .options = OPTION_TABLE(options),

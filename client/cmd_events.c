@@ -174,7 +174,8 @@ static const struct option options[] = {
      "(" SINCE_INITIAL ")"},
     {"follow", 'f', OPTION_BOOLEAN, NULL, "go on with what happens"},
     {"kinds", 0, OPTION_BOOLEAN, NULL, "say which kinds of events there are"},
-    {"timeout", 0, OPTION_SECONDS, "SECONDS", "of --follow, then exit 124"},
+    {"timeout", 0, OPTION_SECONDS, "TIME",
+     "of --follow: seconds, or 30m, 2h; then exit 124"},
 };
 
 const struct command command_events = {

@@ -5,15 +5,8 @@
 #include "client/command.h"
 #include "client/exits.h"
 #include "client/listing.h"
-#include "schema/control.h"
 
 enum { LIMIT_WITHOUT_TARGET = 100 };
-
-#define CONTROL_CELL_INTEGER COLUMN_NUMBER
-#define CONTROL_CELL_TEXT COLUMN_TEXT
-#define CONTROL_CELL_BOOLEAN COLUMN_TEXT
-#define CONTROL_CELL(name, type, initial, least, most, words, help)            \
-    {#name, NULL, CONTROL_CELL_##type, false},
 
 static const struct column sweep_columns[] = {
     {"id", NULL, COLUMN_NUMBER, true},
@@ -29,7 +22,6 @@ static const struct column sweep_columns[] = {
     {"submitted_at", "submitted", COLUMN_TIME, true},
     {"finished_at", "finished", COLUMN_TIME, true},
     {"is_kept", "kept", COLUMN_TEXT, false},
-    CONTROLS(CONTROL_CELL) /* */
 };
 
 /* Before the settings, and after them. */

@@ -43,11 +43,15 @@ static const struct column group_rest[] = {
 #define ADD(columns, array)                                                    \
     columns_add(columns, array, (int)(sizeof(array) / sizeof *(array)))
 
+enum { POOLED_TRAININGS_MAX = 2000 }; /* whose groups are compared */
+
 struct pages {
     struct output *output;
     const struct cJSON *by; /* NULL: a row per job */
     struct columns columns;
-    struct cJSON *rows; /* of a table, which begins when all are there */
+    struct cJSON *rows;    /* of a table, which begins when all are there */
+    struct cJSON *varying; /* over the target, with `by` */
+    int64_t trainings;     /* in all rows, with `by` */
 };
 
 static bool has_number(const struct cJSON *rows, const char *key)
@@ -95,6 +99,17 @@ static void begin(struct pages *pages)
     output_begin(pages->output, pages->columns.column, pages->columns.count);
 }
 
+static void count_trainings(struct pages *pages, const struct cJSON *rows)
+{
+    static const char *const members[] = {"n", "failed", "unfinished"};
+    const struct cJSON *row;
+    cJSON_ArrayForEach(row, rows)
+    {
+        for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+            pages->trainings += json_integer_or(row, members[i], 0);
+    }
+}
+
 static bool on_page(void *user, const struct cJSON *page, struct error *error)
 {
     struct pages *pages = user;
@@ -104,6 +119,11 @@ static bool on_page(void *user, const struct cJSON *page, struct error *error)
     (void)error;
     if (is_first)
         choose_columns(pages, page);
+    if (is_first && pages->by != NULL)
+        pages->varying = cJSON_Duplicate(
+            cJSON_GetObjectItemCaseSensitive(page, "varying"), true);
+    if (pages->by != NULL)
+        count_trainings(pages, rows);
     if (pages->output->format == OUTPUT_TABLE) {
         cJSON_ArrayForEach(row, rows)
         {
@@ -129,6 +149,96 @@ static void end(struct pages *pages)
     output_end(pages->output);
 }
 
+/* What varies beside `by` and the seed. */
+static struct cJSON *others_of(const struct pages *pages)
+{
+    struct cJSON *others = cJSON_CreateArray();
+    const struct cJSON *name;
+    cJSON_ArrayForEach(name, pages->varying)
+    {
+        const char *word = name->valuestring;
+        if (strcmp(word, "seed") != 0 && !list_has(pages->by, word))
+            cJSON_AddItemToArray(others, cJSON_CreateString(word));
+    }
+    return others;
+}
+
+/* Whether two rows that agree in `by` differ in `name`: rows of one group. */
+static bool differs(const struct cJSON *a, const struct cJSON *b,
+                    const struct cJSON *by, const char *name)
+{
+    const struct cJSON *key;
+    cJSON_ArrayForEach(key, by)
+    {
+        const char *word = key->valuestring;
+        if (!cJSON_Compare(cJSON_GetObjectItemCaseSensitive(a, word),
+                           cJSON_GetObjectItemCaseSensitive(b, word), true))
+            return false;
+    }
+    return !cJSON_Compare(cJSON_GetObjectItemCaseSensitive(a, name),
+                          cJSON_GetObjectItemCaseSensitive(b, name), true);
+}
+
+/* Without rows, which are too many to ask for: perhaps. */
+static bool is_pooled(const struct cJSON *rows, const struct cJSON *by,
+                      const char *name)
+{
+    if (rows == NULL)
+        return true;
+    for (const struct cJSON *a = rows->child; a != NULL; a = a->next)
+        for (const struct cJSON *b = a->next; b != NULL; b = b->next)
+            if (differs(a, b, by, name))
+                return true;
+    return false;
+}
+
+static void note_pooled(const struct cJSON *others, const struct cJSON *rows,
+                        const struct cJSON *by)
+{
+    const struct cJSON *name;
+    int count = 0;
+    cJSON_ArrayForEach(name, others)
+    {
+        if (!is_pooled(rows, by, name->valuestring))
+            continue;
+        if (count++ == 0)
+            fprintf(stderr, "note: beside the seed, a row's trainings %s ",
+                    rows != NULL ? "differ in" : "may differ in");
+        else
+            fputs(", ", stderr);
+        fputs(name->valuestring, stderr);
+    }
+    if (count > 0)
+        fputs("; --by tells them apart\n", stderr);
+}
+
+/* A mean over more than seeds is easily taken for one over seeds alone: tells
+ * which settings differ within a row, which the rows of finer groups show. */
+static bool say_pooled(const struct pages *pages, struct connection *connection,
+                       const char *target, struct error *error)
+{
+    struct cJSON *others = others_of(pages), *page = NULL;
+    bool is_asked =
+        others->child != NULL && pages->trainings <= POOLED_TRAININGS_MAX;
+    if (is_asked) {
+        struct cJSON *params = params_of_target(target);
+        struct cJSON *finer = cJSON_Duplicate(pages->by, true);
+        const struct cJSON *name;
+        cJSON_ArrayForEach(name, others)
+        {
+            cJSON_AddItemToArray(finer, cJSON_CreateString(name->valuestring));
+        }
+        cJSON_AddItemToObject(params, "by", finer);
+        page = connection_request(connection, "results", params, error);
+    }
+    if (!is_asked || page != NULL)
+        note_pooled(others, cJSON_GetObjectItemCaseSensitive(page, "rows"),
+                    pages->by);
+    cJSON_Delete(page);
+    cJSON_Delete(others);
+    return !is_asked || page != NULL;
+}
+
 static int ask(struct client *client, const struct cJSON *by,
                struct error *error)
 {
@@ -149,9 +259,12 @@ static int ask(struct client *client, const struct cJSON *by,
     bool good = connection_open(&connection, error) &&
                 listing_run(&listing, &connection, on_page, &pages, error);
     end(&pages);
+    if (good && by != NULL)
+        good = say_pooled(&pages, &connection, client_target(client), error);
     if (good && client->output.rows == 0)
         fputs("no jobs there\n", stderr);
     cJSON_Delete(pages.rows);
+    cJSON_Delete(pages.varying);
     connection_close(&connection);
     return good ? EXIT_GOOD : -1;
 }
@@ -184,7 +297,9 @@ const struct command command_results = {
         "for train and valid.  With --by, mean and standard deviation (n - 1)\n"
         "over everything else, such as the seeds; n counts trainings, each\n"
         "once, by its longest job that is done; failed and unfinished count\n"
-        "those whose longest job failed or is not done yet.\n\n"
+        "those whose longest job failed or is not done yet.  What else "
+        "differs\n"
+        "within a row is told on stderr.\n\n"
         "  gaitctl results last --by algorithm,learning_rate\n",
     .options = OPTION_TABLE(options),
     .words_most = 1,

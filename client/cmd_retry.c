@@ -36,21 +36,29 @@ static void say(const struct cJSON *answer, const char *target)
                 diverged);
 }
 
-static struct cJSON *make_params(const struct client *client)
+static struct cJSON *make_params(const struct client *client,
+                                 struct error *error)
 {
     struct cJSON *params = params_of_target(client_target(client));
     const char *limit = options_text(&client->options, "time-limit");
-    if (limit != NULL)
-        cJSON_AddItemToObject(
-            params, "time_limit",
-            duration_value(control_find("time_limit"), limit));
-    return params;
+    if (limit == NULL)
+        return params;
+    struct cJSON *value =
+        duration_value(control_find("time_limit"), limit, error);
+    if (value != NULL) {
+        cJSON_AddItemToObject(params, "time_limit", value);
+        return params;
+    }
+    cJSON_Delete(params);
+    return NULL;
 }
 
 static int run(struct client *client, struct error *error)
 {
     const char *target = client_target(client);
-    struct cJSON *answer = connection_ask("retry", make_params(client), error);
+    struct cJSON *params = make_params(client, error);
+    struct cJSON *answer =
+        params ? connection_ask("retry", params, error) : NULL;
     if (answer == NULL)
         return -1;
     say(answer, target);
@@ -62,13 +70,13 @@ static int run(struct client *client, struct error *error)
 }
 
 static const struct option options[] = {
-    {"time-limit", 0, OPTION_TEXT, "SECONDS",
-     "the sweep's from now on (or 30m, 2h, 3d, none)"},
+    {"time-limit", 0, OPTION_TEXT, "TIME",
+     "the sweep's from now on: seconds, or 30m, 2h, 3d, or none"},
 };
 
 const struct command command_retry = {
     .name = "retry",
-    .synopsis = "TARGET [--time-limit SECONDS]",
+    .synopsis = "TARGET [--time-limit TIME]",
     .summary = "queue the failed and cancelled jobs of a sweep again",
     .details = "They go on from their checkpoints; crashes are counted from "
                "nothing again.\nA job that diverged is left: the same "

@@ -62,12 +62,13 @@ static int run(struct client *client, struct error *error)
 }
 
 static const struct option options[] = {
-    {"timeout", 0, OPTION_SECONDS, "SECONDS", "then exit 124"},
+    {"timeout", 0, OPTION_SECONDS, "TIME",
+     "seconds, or 30m, 2h; then exit 124"},
 };
 
 const struct command command_shutdown = {
     .name = "shutdown",
-    .synopsis = "[--timeout SECONDS]",
+    .synopsis = "[--timeout TIME]",
     .summary = "stop the daemon; queued jobs wait for its return",
     .details = "Running jobs checkpoint and go on when gaitd is started "
                "again.\n",

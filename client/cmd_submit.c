@@ -53,23 +53,28 @@ static struct cJSON *make_spec(const struct client *client, struct error *error)
 }
 
 static struct cJSON *control_value(const struct setting *control,
-                                   const char *text)
+                                   const char *text, struct error *error)
 {
     return strcmp(control->name, "time_limit") == 0
-               ? duration_value(control, text)
+               ? duration_value(control, text, error)
                : setting_value(control, text);
 }
 
-static void add_controls(struct cJSON *params, const struct options *o)
+static bool add_controls(struct cJSON *params, const struct options *o,
+                         struct error *error)
 {
     struct cJSON *controls = cJSON_AddObjectToObject(params, "controls");
     for (int i = 0; i < CONTROL_COUNT; i++) {
         const struct setting *control = &control_table[i];
         const char *text = options_text(o, control->name);
-        if (text != NULL)
-            cJSON_AddItemToObject(controls, control->name,
-                                  control_value(control, text));
+        struct cJSON *value =
+            text != NULL ? control_value(control, text, error) : NULL;
+        if (text != NULL && value == NULL)
+            return false;
+        if (value != NULL)
+            cJSON_AddItemToObject(controls, control->name, value);
     }
+    return true;
 }
 
 static struct cJSON *make_params(const struct client *client,
@@ -86,12 +91,27 @@ static struct cJSON *make_params(const struct client *client,
     struct cJSON *params = cJSON_CreateObject();
     cJSON_AddItemToObject(params, "spec", spec);
     cJSON_AddStringToObject(params, "request_id", id);
-    add_controls(params, &client->options);
+    if (!add_controls(params, &client->options, error)) {
+        cJSON_Delete(params);
+        return NULL;
+    }
     if (options_is(&client->options, "dry-run"))
         cJSON_AddTrueToObject(params, "dry_run");
     if (options_is(&client->options, "fresh"))
         cJSON_AddTrueToObject(params, "fresh");
     return params;
+}
+
+/* "controls.fail_fast" was a flag: "--fail-fast". */
+static void say_where(char *where)
+{
+    bool is_control = strncmp(where, "controls.", strlen("controls.")) == 0;
+    if (is_control)
+        where += strlen("controls.");
+    for (char *c = where; is_control && *c != '\0'; c++)
+        *c = *c == '_' ? '-' : *c;
+    fprintf(stderr, "  %s%s%s", is_control ? "--" : "", where,
+            *where != '\0' ? ": " : "");
 }
 
 static void say_faults(const struct cJSON *data)
@@ -101,7 +121,8 @@ static void say_faults(const struct cJSON *data)
     {
         char *where = text_cleaned(json_text_or(fault, "where", ""));
         char *text = text_cleaned(json_text_or(fault, "text", ""));
-        fprintf(stderr, "  %s%s%s\n", where, *where != '\0' ? ": " : "", text);
+        say_where(where);
+        fprintf(stderr, "%s\n", text);
         free(where);
         free(text);
     }
@@ -319,6 +340,11 @@ static int finish(struct client *client, const struct cJSON *reply,
         output_json(&client->output, reply);
         return EXIT_GOOD;
     }
+    /* What exists is not expanded again. */
+    if (is_dry_run && !cJSON_HasObjectItem(reply, "jobs")) {
+        show_reply(&client->output, reply, name);
+        return EXIT_GOOD;
+    }
     if (is_dry_run) {
         show_expansion(&client->output, reply);
         return EXIT_GOOD;
@@ -360,7 +386,8 @@ static const struct option options[] = {
      "train anew, whatever there is; its results supersede"},
     {"dry-run", 0, OPTION_BOOLEAN, NULL, "check and expand, store nothing"},
     CONTROLS(CONTROL_OPTION) /* */
-    {"timeout", 0, OPTION_SECONDS, "SECONDS", "then exit 124"},
+    {"timeout", 0, OPTION_SECONDS, "TIME",
+     "seconds, or 30m, 2h; then exit 124"},
 };
 
 const struct command command_submit = {

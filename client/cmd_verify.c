@@ -131,12 +131,13 @@ static int run(struct client *client, struct error *error)
 }
 
 static const struct option options[] = {
-    {"timeout", 0, OPTION_SECONDS, "SECONDS", "then exit 124"},
+    {"timeout", 0, OPTION_SECONDS, "TIME",
+     "seconds, or 30m, 2h; then exit 124"},
 };
 
 const struct command command_verify = {
     .name = "verify",
-    .synopsis = "[TARGET] [--timeout SECONDS]",
+    .synopsis = "[TARGET] [--timeout TIME]",
     .summary = "compute jobs again and compare every row, bit by bit",
     .details =
         "Each run of the jobs is trained once more from nothing, hidden from\n"

@@ -37,12 +37,13 @@ static int run(struct client *client, struct error *error)
 }
 
 static const struct option options[] = {
-    {"timeout", 0, OPTION_SECONDS, "SECONDS", "then exit 124"},
+    {"timeout", 0, OPTION_SECONDS, "TIME",
+     "seconds, or 30m, 2h; then exit 124"},
 };
 
 const struct command command_wait = {
     .name = "wait",
-    .synopsis = "[TARGET] [--timeout SECONDS]",
+    .synopsis = "[TARGET] [--timeout TIME]",
     .summary = "wait until jobs are final",
     .details = "The exit status says how they ended.  With -o json, jsonl or "
                "csv the\ncounts go to stdout.\n",

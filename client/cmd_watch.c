@@ -20,12 +20,13 @@ static int run(struct client *client, struct error *error)
 }
 
 static const struct option options[] = {
-    {"timeout", 0, OPTION_SECONDS, "SECONDS", "then exit 124"},
+    {"timeout", 0, OPTION_SECONDS, "TIME",
+     "seconds, or 30m, 2h; then exit 124"},
 };
 
 const struct command command_watch = {
     .name = "watch",
-    .synopsis = "[TARGET] [--timeout SECONDS]",
+    .synopsis = "[TARGET] [--timeout TIME]",
     .summary = "watch jobs until all of them are final",
     .details =
         "On a terminal a bar per running job; elsewhere, and with -o, one "

@@ -15,14 +15,23 @@
 #include "client/style.h"
 #include "schema/error.h"
 
-/* X(name), in the order of the usage. */
-#define COMMANDS(X)                                                            \
+/* G(title) and the X(name) of its group, in the order of the usage. */
+#define COMMAND_GROUPS(G, X)                                                   \
+    G("train")                                                                 \
     X(submit)                                                                  \
-    X(list)                                                                    \
-    X(show)                                                                    \
     X(watch)                                                                   \
     X(wait)                                                                    \
+    X(verify)                                                                  \
+    G("look")                                                                  \
+    X(list)                                                                    \
+    X(show)                                                                    \
     X(explain)                                                                 \
+    X(events)                                                                  \
+    G("answers")                                                               \
+    X(results)                                                                 \
+    X(history)                                                                 \
+    X(plot)                                                                    \
+    G("queue")                                                                 \
     X(cancel)                                                                  \
     X(retry)                                                                   \
     X(hold)                                                                    \
@@ -31,10 +40,16 @@
     X(resume)                                                                  \
     X(priority)                                                                \
     X(limit)                                                                   \
-    X(delete)                                                                  \
+    G("disk")                                                                  \
     X(keep)                                                                    \
-    X(history)                                                                 \
-    X(results) X(plot) X(verify) X(status) X(events) X(drain) X(shutdown)
+    X(delete)                                                                  \
+    G("daemon")                                                                \
+    X(status)                                                                  \
+    X(drain)                                                                   \
+    X(shutdown)
+
+#define COMMAND_NO_TITLE(title)
+#define COMMANDS(X) COMMAND_GROUPS(COMMAND_NO_TITLE, X)
 
 /* What a command works with.  Data goes to `output` (stdout), talk to stderr.
  */

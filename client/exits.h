@@ -1,7 +1,7 @@
 /* exits.h: how gaitctl's exit status says what happened.
  *
- * Scripts rely on these; the README lists them.  EXITS is also the last part
- * of `gaitctl help`.
+ * Scripts rely on these; the README lists them.  EXITS is also what
+ * `gaitctl help exit` prints.
  */
 #ifndef CLIENT_EXITS_H
 #define CLIENT_EXITS_H

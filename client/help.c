@@ -6,20 +6,39 @@
 
 enum { NAME_CELLS = 26 };
 
-void help_usage(FILE *file, const struct command *const *commands)
+static const struct line {
+    const char *title; /* of the group that begins, or NULL */
+    const struct command *command;
+} lines[] = {
+#define TITLE_LINE(title) {title, NULL},
+#define COMMAND_LINE(name) {NULL, &command_##name},
+    COMMAND_GROUPS(TITLE_LINE, COMMAND_LINE)};
+enum { LINES = sizeof lines / sizeof *lines };
+
+void help_usage(FILE *file)
 {
-    fputs("gaitctl: trains networks by sweeps, through gaitd.\n\n"
-          "usage: gaitctl COMMAND [WORDS] [--FLAGS]\n\n",
-          file);
-    for (; *commands != NULL; commands++)
-        fprintf(file, "  %-10s %s\n", (*commands)->name, (*commands)->summary);
+    const char *title = "";
+    fputs("usage: gaitctl COMMAND [WORDS] [--FLAGS]\n\n", file);
+    for (int i = 0; i < LINES; i++) {
+        const struct command *command = lines[i].command;
+        if (command != NULL)
+            fprintf(file, "%-8s%-8s  %s\n", title, command->name,
+                    command->summary);
+        title = command == NULL ? lines[i].title : "";
+    }
     fputs("\n"
-          "gaitctl help COMMAND says more; gaitctl --version.\n"
-          "Jobs and sweeps are named by id (12), range (3..9), sweep name, or\n"
-          "last: the sweep that you submitted last.  Data goes to stdout as\n"
-          "-o table, json, jsonl or csv; everything else to stderr.\n\n"
-          "exit status:\n",
+          "gaitctl help COMMAND says more; gaitctl help exit lists the exit\n"
+          "statuses.  Jobs and sweeps are named by id (12), range (3..9), "
+          "sweep\n"
+          "name, or last: the sweep that you submitted last.  Data goes to "
+          "stdout\n"
+          "as -o table, json, jsonl or csv; everything else to stderr.\n",
           file);
+}
+
+void help_exits(FILE *file)
+{
+    fputs("exit status:\n", file);
 #define EXIT_LINE(name, status, meaning)                                       \
     fprintf(file, "  %3d  %s\n", status, meaning);
     EXITS(EXIT_LINE)
@@ -32,6 +51,8 @@ static void put_option(FILE *file, const struct option *option)
     snprintf(name, sizeof name, "%s--%s%s%s", option->letter ? letter : "",
              option->name, option->argument != NULL ? " " : "",
              option->argument != NULL ? option->argument : "");
+    for (char *c = name; *c != ' ' && *c != '\0'; c++)
+        *c = *c == '_' ? '-' : *c;
     fprintf(file, "  %-*s %s\n", NAME_CELLS, name, option->help);
 }
 
@@ -58,8 +79,9 @@ static void put_setting(FILE *file, const struct setting *setting)
 void help_command(FILE *file, const struct command *command,
                   const struct option_table *common)
 {
-    fprintf(file, "usage: gaitctl %s %s\n\n%s.\n", command->name,
-            command->synopsis, command->summary);
+    fprintf(file, "usage: gaitctl %s%s%s\n\n%s.\n", command->name,
+            *command->synopsis != '\0' ? " " : "", command->synopsis,
+            command->summary);
     if (command->details != NULL)
         fprintf(file, "\n%s", command->details);
     fputs("\nflags:\n", file);

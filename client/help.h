@@ -6,8 +6,8 @@
 
 #include "client/command.h"
 
-/* `commands` ends with NULL. */
-void help_usage(FILE *file, const struct command *const *commands);
+void help_usage(FILE *file); /* all commands, by groups */
+void help_exits(FILE *file); /* the exit statuses */
 
 void help_command(FILE *file, const struct command *command,
                   const struct option_table *common);

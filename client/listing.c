@@ -85,7 +85,9 @@ static bool add_name(struct cJSON *list, char *name, struct error *error)
     }
     const char *near = setting_nearest(name);
     if (near == NULL)
-        return error_set(error, ERROR_PARAMS, "--by: \"%s\" is no setting",
+        return error_set(error, ERROR_PARAMS,
+                         "--by: \"%s\" is no setting; gaitctl help submit "
+                         "lists them",
                          name);
     return error_set(error, ERROR_PARAMS,
                      "--by: \"%s\" is no setting, did you mean \"%s\"?", name,

@@ -42,7 +42,12 @@ static int refuse_command(const char *name)
     nearest_init(&nearest, name);
     for (int i = 0; commands[i] != NULL; i++)
         nearest_try(&nearest, commands[i]->name);
-    if (nearest.word != NULL)
+    if (*name == '-')
+        error_set(&error, ERROR_PARAMS,
+                  "\"%s\": flags come behind the command; gaitctl help lists "
+                  "them",
+                  name);
+    else if (nearest.word != NULL)
         error_set(&error, ERROR_PARAMS,
                   "\"%s\": unknown command, did you mean \"%s\"?", name,
                   nearest.word);
@@ -102,13 +107,17 @@ static int run(const struct command *command, int count, char **arguments)
 
 static int help(const char *name)
 {
+    if (name != NULL && strcmp(name, "exit") == 0) {
+        help_exits(stdout);
+        return finish(stdout, EXIT_GOOD);
+    }
     const struct command *command = name != NULL ? find(name) : NULL;
     if (name != NULL && command == NULL)
         return refuse_command(name);
     if (command != NULL)
         help_command(stdout, command, &common);
     else
-        help_usage(stdout, commands);
+        help_usage(stdout);
     return finish(stdout, EXIT_GOOD);
 }
 
@@ -137,7 +146,7 @@ int main(int count, char **arguments)
     /* Ends quietly under `| head`, whoever started us ignored it or not. */
     signal(SIGPIPE, SIG_DFL);
     if (count < 2) {
-        help_usage(stderr, commands);
+        help_usage(stderr);
         return EXIT_USAGE;
     }
     const char *name = arguments[1];

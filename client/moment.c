@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "client/text.h"
 #include "schema/json.h"
 
 enum { DIGITS_MAX = 15 };
@@ -50,11 +51,19 @@ bool duration_read(const char *text, double *seconds)
     return true;
 }
 
-struct cJSON *duration_value(const struct setting *setting, const char *text)
+struct cJSON *duration_value(const struct setting *setting, const char *text,
+                             struct error *error)
 {
     double seconds;
-    return duration_read(text, &seconds) ? json_number(seconds)
-                                         : setting_value(setting, text);
+    if (duration_read(text, &seconds))
+        return json_number(seconds);
+    if (text_to_real(text, &seconds) || strcmp(text, setting->words) == 0)
+        return setting_value(setting, text);
+    error_set(error, ERROR_PARAMS,
+              "--time-limit: \"%s\" is not a time: expected seconds, or a "
+              "duration (30m, 2h, 3d), or \"%s\"",
+              text, setting->words);
+    return NULL;
 }
 
 static bool is_id(const char *text)

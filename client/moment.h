@@ -14,8 +14,10 @@ struct cJSON;
  * once at most and the largest first. */
 bool duration_read(const char *text, double *seconds);
 
-/* The value of a setting in seconds, typed as a number or as a duration. */
-struct cJSON *duration_value(const struct setting *setting, const char *text);
+/* The value of a setting in seconds, typed as a number, as a duration, or as
+ * the setting's word; what is neither is ERROR_PARAMS. */
+struct cJSON *duration_value(const struct setting *setting, const char *text,
+                             struct error *error);
 
 /* A place in the list of events. */
 struct moment {

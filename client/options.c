@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/moment.h"
 #include "client/text.h"
 #include "schema/memory.h"
 #include "schema/nearest.h"
@@ -80,6 +81,14 @@ static bool is_boolean(const struct options *o, const struct flag *flag)
     return option_at(o, flag->option)->type == OPTION_BOOLEAN;
 }
 
+/* Flags are written with dashes; settings as everywhere, with underscores. */
+static void print_flag(char text[NAME_BYTES], const char *name)
+{
+    snprintf(text, NAME_BYTES, "%s", name);
+    for (char *c = text; setting_find(name) == NULL && *c != '\0'; c++)
+        *c = *c == '_' ? '-' : *c;
+}
+
 static bool find(const struct options *o, const char *name, struct flag *flag,
                  struct error *error)
 {
@@ -92,11 +101,14 @@ static bool find(const struct options *o, const char *name, struct flag *flag,
         flag->is_negated = true;
         return true;
     }
+    char shown[NAME_BYTES];
     const char *near = nearest_flag(o, name);
+    if (near != NULL)
+        print_flag(shown, near);
     if (near != NULL)
         return error_set(error, ERROR_PARAMS,
                          "\"--%s\": unknown flag, did you mean \"--%s\"?", name,
-                         near);
+                         shown);
     return error_set(error, ERROR_PARAMS, "\"--%s\": unknown flag", name);
 }
 
@@ -119,10 +131,12 @@ static bool check(const struct option *option, const char *text,
                          "--%s: \"%s\" is not a whole number", option->name,
                          text);
     case OPTION_SECONDS:
-        if (text_to_real(text, &value) && value >= 0)
+        if (duration_read(text, &value) ||
+            (text_to_real(text, &value) && value >= 0))
             return true;
         return error_set(error, ERROR_PARAMS,
-                         "--%s: \"%s\" is not a number of seconds",
+                         "--%s: \"%s\" is not a time: expected seconds, or a "
+                         "duration (30m, 2h, 3d)",
                          option->name, text);
     case OPTION_TEXT:
         break;
@@ -277,5 +291,7 @@ double options_real(const struct options *options, const char *name,
 {
     double value;
     const char *text = options_text(options, name);
-    return text != NULL && text_to_real(text, &value) ? value : otherwise;
+    bool good = text != NULL &&
+                (duration_read(text, &value) || text_to_real(text, &value));
+    return good ? value : otherwise;
 }

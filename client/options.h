@@ -21,11 +21,11 @@ enum option_type {
     OPTION_BOOLEAN,
     OPTION_TEXT,
     OPTION_INTEGER, /* 0 or more */
-    OPTION_SECONDS, /* 0 or more, fractions too */
+    OPTION_SECONDS, /* 0 or more, fractions too; or a duration such as 30m */
 };
 
 struct option {
-    const char *name; /* with '-' between words */
+    const char *name; /* '-' or '_' between words, shown as '-' */
     char letter;      /* of a short form, or 0 */
     enum option_type type;
     const char *argument; /* what the value is called in the help */

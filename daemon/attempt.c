@@ -263,6 +263,8 @@ static bool take_failed(const struct news *news, struct error *error)
         if (!json_get_integer(news->message, "epoch", &ending.diverged_epoch,
                               error))
             return false;
+    } else if (strcmp(kind, "checkpoint") == 0) {
+        ending.outcome = OUTCOME_crashed; /* a disk may do it the next time */
     }
     snprintf(ending.message, sizeof ending.message, "%s", message);
     send_ending(news->attempt, news->store, &ending);

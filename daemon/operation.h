@@ -120,6 +120,10 @@ void operations_add(struct operations *list, struct operation *operation);
 /* Moves all of `more` to the end. */
 void operations_join(struct operations *list, struct operations *more);
 
+/* Names of the store's thread, as top -H shows them. */
+#define STORE_IDLE "store"
+#define STORE_COMMITTING "committing"
+
 /* One transaction: every operation of the batch has been answered or kept, or
  * the store is broken; the batch is empty. */
 void store_commit(struct store *store, struct operations *batch);

@@ -9,10 +9,7 @@ static bool count_jobs(const struct question *question, struct cJSON *answer,
     int64_t counts[JOB_STATE_COUNT] = {0};
     struct cJSON *object = cJSON_AddObjectToObject(answer, "counts");
     struct statement *s =
-        db_sql(question->db, "SELECT c.state, sum(c.count) FROM job_count c "
-                             "JOIN sweep s ON s.id = c.sweep_id "
-                             "WHERE s.is_hidden = 0 AND s.is_complete "
-                             "GROUP BY c.state");
+        db_sql(question->db, "SELECT state, count FROM job_total");
     while (statement_next(s))
         counts[job_state_find(column_text(s, 0))] = column_integer(s, 1);
     for (int i = 0; i < JOB_STATE_COUNT; i++)
@@ -25,8 +22,9 @@ static bool count_sweeps(const struct question *question, struct cJSON *answer,
                          struct error *error)
 {
     struct statement *s =
-        db_sql(question->db, "SELECT count(*) FROM sweep WHERE is_hidden = 0 "
-                             "AND is_complete");
+        db_sql(question->db, "SELECT count(*) FROM sweep INDEXED BY "
+                             "sweep_visible WHERE is_hidden = 0 "
+                             "AND is_complete = 1");
     while (statement_next(s))
         row_integer(answer, "sweeps", s, 0);
     return statement_finish(s, error);

@@ -129,6 +129,7 @@ static bool count_kinds(const struct question *question,
     bind_integer(s, visit->event);
     bind_integer(s, question->caller->uid);
     double cost = 0, started_at = 0;
+    int64_t other = 0; /* of kinds that only another version knows */
     while (statement_next(s)) {
         const char *name = column_text(s, 0);
         const struct event_kind *kind = event_kind_find(name);
@@ -137,9 +138,14 @@ static bool count_kinds(const struct question *question,
             started_at = column_real(s, 2);
         if (is_start || (kind && *kind->news))
             *is_empty = false;
-        row_integer(kinds, kind ? kind->name : "other", s, 1);
+        if (kind)
+            row_integer(kinds, kind->name, s, 1);
+        else
+            other += column_integer(s, 1);
         cost += column_real(s, 3);
     }
+    if (other)
+        cJSON_AddItemToObject(kinds, "other", json_integer(other));
     cJSON_AddItemToObject(news, "started_at",
                           started_at > 0 ? json_number(started_at)
                                          : cJSON_CreateNull());

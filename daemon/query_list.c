@@ -98,9 +98,9 @@ static bool find_hole(const struct question *question, int64_t end,
     struct statement *s =
         db_sql(question->db, "SELECT j.id, j.id + s.job_count - 1 "
                              "FROM sweep s INDEXED BY sweep_incomplete "
-                             "JOIN job j ON j.sweep_id = s.id "
+                             "CROSS JOIN job j ON j.sweep_id = s.id "
                              "AND j.position = 0 WHERE s.is_complete = 0 "
-                             "AND j.id < ? ORDER BY j.id DESC LIMIT 1");
+                             "AND +j.id < ? ORDER BY +j.id DESC LIMIT 1");
     bind_integer(s, end);
     *first = *last = 0;
     while (statement_next(s)) {

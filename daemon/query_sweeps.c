@@ -1,4 +1,5 @@
 #include <cjson/cJSON.h>
+#include <math.h>
 
 #include "daemon/columns.h"
 #include "daemon/query.h"
@@ -31,46 +32,33 @@ static bool write_counts(const struct question *question, int64_t sweep,
     return statement_finish(s, error);
 }
 
-static bool write_finished(const struct question *question, int64_t sweep,
-                           struct cJSON *object, bool is_final,
-                           struct error *error)
-{
-    if (!is_final) {
-        cJSON_AddNullToObject(object, "finished_at");
-        return true;
-    }
-    struct statement *s = db_sql(
-        question->db, "SELECT max(finished_at) FROM job WHERE sweep_id = ?");
-    bind_integer(s, sweep);
-    while (statement_next(s))
-        row_real(object, "finished_at", s, 0);
-    return statement_finish(s, error);
-}
-
 bool query_sweep_write(const struct question *question, int64_t id,
                        struct cJSON **sweep, struct error *error)
 {
     bool is_final = false;
     *sweep = cJSON_CreateObject();
     struct statement *s =
-        db_sql(question->db,
-               "SELECT id, name, owner, job_count, is_kept, "
-               "submitted_at" CONTROL_COLUMNS " FROM sweep WHERE id = ?");
+        db_sql(question->db, "SELECT id, name, owner, job_count, is_kept, "
+                             "submitted_at, finished_at" CONTROL_COLUMNS
+                             " FROM sweep WHERE id = ?");
     bind_integer(s, id);
-    double submitted_at = 0;
+    double submitted_at = 0, finished_at = NAN;
     struct controls controls;
     controls_init(&controls);
     while (statement_next(s)) {
         row_fields(*sweep, fields, FIELD_COUNT, s, 0);
         submitted_at = column_real(s, FIELD_COUNT);
-        controls_load(s, FIELD_COUNT + 1, &controls);
+        finished_at = column_real(s, FIELD_COUNT + 1);
+        controls_load(s, FIELD_COUNT + 2, &controls);
     }
     if (!statement_finish(s, error) ||
         !write_counts(question, id, *sweep, &is_final, error))
         return false;
     cJSON_AddItemToObjectCS(*sweep, "submitted_at", json_number(submitted_at));
     controls_write(&controls, *sweep);
-    return write_finished(question, id, *sweep, is_final, error);
+    cJSON_AddItemToObjectCS(*sweep, "finished_at",
+                            json_number(is_final ? finished_at : NAN));
+    return true;
 }
 
 /* The next older sweep; 0: none. */

@@ -6,6 +6,7 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "daemon/clock.h"
@@ -120,6 +121,7 @@ static void *work(void *user)
 {
     struct store *store = user;
     struct operations batch;
+    prctl(PR_SET_NAME, STORE_IDLE);
     while (take(store, &batch)) {
         bool is_idle = !batch.first;
         if (store->is_broken)

@@ -9,6 +9,7 @@
  * of it.
  */
 #include <cjson/cJSON.h>
+#include <sys/prctl.h>
 
 #include "daemon/clock.h"
 #include "daemon/operation.h"
@@ -130,7 +131,10 @@ static bool run_all(struct store *store, struct operations *batch,
     if (!run_urgent(store, batch, error) || !store_dispatch(store, error))
         return false;
     *is_known = false;
-    return db_commit(store->db, error);
+    prctl(PR_SET_NAME, STORE_COMMITTING);
+    bool is_stored = db_commit(store->db, error);
+    prctl(PR_SET_NAME, STORE_IDLE);
+    return is_stored;
 }
 
 /* Whether it is worth trying again: what could not be written or read is not

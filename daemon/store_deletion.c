@@ -26,6 +26,7 @@ struct delete_operation {
     char *target, *request_id; /* NULL: what is left of earlier ones */
     struct caller caller;
     int64_t sweep; /* once it is marked */
+    int64_t after; /* the last job that was cancelled */
     int64_t finished;
 };
 
@@ -242,7 +243,7 @@ static bool refuse_busy(struct store *store, const struct target *target,
 {
     int64_t running, leaving, verifying;
     if (!read_one(store,
-                  "SELECT count(*) FROM job WHERE sweep_id = ? "
+                  "SELECT count FROM job_count WHERE sweep_id = ? "
                   "AND state = 'running'",
                   target->sweep, &running, error) ||
         !read_one(store,
@@ -276,24 +277,46 @@ static bool refuse_busy(struct store *store, const struct target *target,
                      (long long)verifying, target->name, (long long)verifying);
 }
 
-static bool next_waiting(struct store *store, int64_t sweep, int64_t *job,
+/* The next one that waits, from where it has come on; 0: none. */
+static bool next_waiting(struct store *store, struct delete_operation *o,
+                         const struct target *target, int64_t *job,
                          struct error *error)
 {
-    return read_one(store,
-                    "SELECT id FROM job WHERE sweep_id = ? "
-                    "AND state IN ('held', 'queued') LIMIT 1",
-                    sweep, job, error);
+    int64_t waiting;
+    *job = 0;
+    if (!read_one(store,
+                  "SELECT total(count) FROM job_count WHERE sweep_id = ? "
+                  "AND state IN ('held', 'queued')",
+                  target->sweep, &waiting, error))
+        return false;
+    if (!waiting)
+        return true;
+    struct statement *s =
+        db_sql(store->db, "SELECT id FROM job WHERE id BETWEEN ? AND ? AND "
+                          "+sweep_id = ? AND state IN ('held', 'queued') "
+                          "ORDER BY id LIMIT 1");
+    bind_integer(s, o->after ? o->after : target->first);
+    bind_integer(s, target->last);
+    bind_integer(s, target->sweep);
+    while (statement_next(s))
+        *job = column_integer(s, 0);
+    if (!statement_finish(s, error))
+        return false;
+    bool is_behind = !*job && o->after; /* it waits again since */
+    o->after = *job;
+    return !is_behind || next_waiting(store, o, target, job, error);
 }
 
 /* Queued jobs, so that none is dispatched between two pieces. */
-static bool cancel_waiting(struct store *store, const struct target *target,
-                           bool *is_done, struct error *error)
+static bool cancel_waiting(struct store *store, struct delete_operation *o,
+                           const struct target *target, bool *is_done,
+                           struct error *error)
 {
     struct stored_job job;
     *is_done = false;
     do {
         int64_t id;
-        if (!next_waiting(store, target->sweep, &id, error))
+        if (!next_waiting(store, o, target, &id, error))
             return false;
         *is_done = id == 0;
         if (*is_done)
@@ -328,6 +351,12 @@ static bool mark(struct store *store, struct delete_operation *o, int64_t sweep,
     o->sweep = sweep;
     return insert(store, o, sweep, error) &&
            change(store,
+                  "UPDATE job_total SET count = job_total.count - c.count FROM "
+                  "job_count "
+                  "c JOIN sweep s ON s.id = c.sweep_id WHERE s.id = ? AND "
+                  "s.is_hidden = 0 AND c.state = job_total.state",
+                  sweep, error) &&
+           change(store,
                   "UPDATE sweep SET is_complete = 0, entered = NULL, name = "
                   "'deleted/' || id, "
                   "request_id = 'deleted/' || id WHERE id = ?",
@@ -348,7 +377,7 @@ static bool begin(struct store *store, struct delete_operation *o,
                          target.name);
     if (!target_check_owner(store->db, &target, &o->caller, error) ||
         !refuse_busy(store, &target, error) ||
-        !cancel_waiting(store, &target, is_marked, error))
+        !cancel_waiting(store, o, &target, is_marked, error))
         return false;
     return !*is_marked || mark(store, o, target.sweep, error);
 }

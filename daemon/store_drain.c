@@ -74,7 +74,8 @@ static bool run_set(struct store *store, struct operation *operation,
     int64_t running = 0;
     if (!o->caller.is_operator)
         return error_set(error, ERROR_PERMISSION,
-                         "only gaitd's owner and root may drain the queue");
+                         "only operators may drain the queue: gaitd's "
+                         "owner, root, and members of its operator_group");
     if (!store_drain_load(store, error) ||
         (store->is_drained != o->is_drained && !change(store, o, error)) ||
         !store_drain_load(store, error) ||

@@ -21,9 +21,9 @@ static bool find_finished(struct store *store, struct sweep_totals *sweep,
     struct statement *s = db_sql(
         store->db,
         "SELECT s.on_finish FROM sweep s WHERE s.id = ? AND s.is_hidden = 0 "
-        "AND s.is_complete "
-        "AND NOT EXISTS (SELECT 1 FROM job WHERE sweep_id = s.id AND state IN "
-        "('held', 'queued', 'running'))");
+        "AND s.is_complete AND NOT EXISTS (SELECT 1 FROM job_count c WHERE "
+        "c.sweep_id = s.id AND c.state IN ('held', 'queued', 'running') "
+        "AND c.count > 0)");
     bind_integer(s, sweep->id);
     *found = statement_next(s);
     if (*found)
@@ -34,9 +34,11 @@ static bool find_finished(struct store *store, struct sweep_totals *sweep,
 static bool count_ends(struct store *store, struct sweep_totals *sweep,
                        struct error *error)
 {
-    struct statement *s = db_sql(
-        store->db, "SELECT total(state = 'done'), total(state = 'failed'), "
-                   "total(state = 'cancelled') FROM job WHERE sweep_id = ?");
+    struct statement *s =
+        db_sql(store->db, "SELECT total(count) FILTER (WHERE state = 'done'), "
+                          "total(count) FILTER (WHERE state = 'failed'), "
+                          "total(count) FILTER (WHERE state = 'cancelled') "
+                          "FROM job_count WHERE sweep_id = ?");
     bind_integer(s, sweep->id);
     while (statement_next(s)) {
         sweep->done = column_integer(s, 0);
@@ -44,6 +46,16 @@ static bool count_ends(struct store *store, struct sweep_totals *sweep,
         sweep->cancelled = column_integer(s, 2);
     }
     return statement_finish(s, error);
+}
+
+static bool note_finished(struct store *store, int64_t sweep,
+                          struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db, "UPDATE sweep SET finished_at = ? WHERE id = ?");
+    bind_real(s, store->now);
+    bind_integer(s, sweep);
+    return statement_run(s, error);
 }
 
 static bool finish(struct store *store, const struct sweep_totals *sweep,
@@ -54,7 +66,8 @@ static bool finish(struct store *store, const struct sweep_totals *sweep,
              (long long)sweep->done, (long long)sweep->failed,
              (long long)sweep->cancelled);
     const int64_t counts[] = {sweep->done, sweep->failed, sweep->cancelled};
-    return store_event_add(store, "finished", sweep->id, 0, text, error) &&
+    return note_finished(store, sweep->id, error) &&
+           store_event_add(store, "finished", sweep->id, 0, text, error) &&
            (!sweep->hook[0] ||
             store_hook_order(store, sweep->hook, sweep->id, counts, error));
 }
@@ -146,8 +159,8 @@ static bool is_fail_fast_due(struct store *store, int64_t sweep, bool *is_due,
     struct statement *s =
         db_sql(store->db,
                "SELECT 1 FROM sweep s WHERE s.id = ? AND s.fail_fast > 0 AND "
-               "s.is_failing = 0 AND s.fail_fast <= (SELECT count(*) FROM job "
-               "WHERE sweep_id = s.id AND state = 'failed')");
+               "s.is_failing = 0 AND s.fail_fast <= (SELECT count FROM "
+               "job_count WHERE sweep_id = s.id AND state = 'failed')");
     bind_integer(s, sweep);
     *is_due = statement_next(s);
     return statement_finish(s, error);

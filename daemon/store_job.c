@@ -87,7 +87,20 @@ bool store_job_tell(struct store *store, const struct stored_job *job,
 
 /* Moving. */
 
-/* job_count follows. */
+static bool count_total(struct store *store, int64_t sweep, enum job_state from,
+                        enum job_state to, struct error *error)
+{
+    struct statement *s = db_sql(
+        store->db, "UPDATE job_total SET count = count + CASE state WHEN ? "
+                   "THEN 1 ELSE -1 END WHERE state IN (?1, ?) "
+                   "AND (SELECT is_hidden FROM sweep WHERE id = ?) = 0");
+    bind_text(s, job_state_name(to));
+    bind_text(s, job_state_name(from));
+    bind_integer(s, sweep);
+    return statement_run(s, error);
+}
+
+/* job_count and job_total follow. */
 static bool count_move(struct store *store, int64_t sweep, enum job_state from,
                        enum job_state to, struct error *error)
 {
@@ -100,7 +113,8 @@ static bool count_move(struct store *store, int64_t sweep, enum job_state from,
     bind_text(s, job_state_name(to));
     bind_integer(s, sweep);
     bind_text(s, job_state_name(from));
-    return statement_run(s, error);
+    return statement_run(s, error) &&
+           count_total(store, sweep, from, to, error);
 }
 
 static bool update_state(struct store *store, const struct stored_job *job,

@@ -1,7 +1,7 @@
 /* store_quota.c: how many jobs one user may have waiting.
  *
- * Jobs are counted only when there may be too many: never while the whole
- * database has fewer, and then no further than needed.
+ * They are summed up only when there may be too many: never while the whole
+ * database has fewer.
  */
 #include "daemon/operation.h"
 
@@ -14,16 +14,18 @@ static bool ask(struct statement *s, int64_t *count, struct error *error)
     return statement_finish(s, error);
 }
 
-/* Jobs that are not final, at most `enough`. */
-static bool count_jobs(struct store *store, uid_t uid, int64_t enough,
-                       int64_t *count, struct error *error)
+/* Jobs that are not final, those that are still going in with them. */
+static bool count_jobs(struct store *store, uid_t uid, int64_t *count,
+                       struct error *error)
 {
     struct statement *s = db_sql(
-        store->db, "SELECT count(*) FROM (SELECT 1 FROM sweep s JOIN job j ON "
-                   "j.sweep_id = s.id WHERE s.owner_uid = ? AND j.state IN "
-                   "('held', 'queued', 'running') LIMIT ?)");
+        store->db,
+        "SELECT (SELECT total(c.count) FROM sweep s JOIN job_count c ON "
+        "c.sweep_id = s.id WHERE s.owner_uid = ?1 AND c.state IN "
+        "('held', 'queued', 'running')) + (SELECT total(job_count) FROM sweep "
+        "INDEXED BY sweep_incomplete WHERE is_complete = 0 AND "
+        "entered IS NOT NULL AND owner_uid = ?1)");
     bind_integer(s, uid);
-    bind_integer(s, enough);
     return ask(s, count, error);
 }
 
@@ -38,8 +40,8 @@ bool store_quota_check(struct store *store, const struct submission *submission,
     if (most <= 0 || count + job_count <= most)
         return true;
     count = 0;
-    if (most >= job_count && !count_jobs(store, submission->caller.uid,
-                                         most - job_count + 1, &count, error))
+    if (most >= job_count &&
+        !count_jobs(store, submission->caller.uid, &count, error))
         return false;
     return count + job_count <= most ||
            error_set(error, ERROR_BUSY,

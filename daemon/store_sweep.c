@@ -309,7 +309,13 @@ static bool count_jobs(struct store *store, int64_t sweep, struct error *error)
         if (!statement_run(s, error))
             return false;
     }
-    return true;
+    struct statement *s = db_sql(
+        store->db, "INSERT INTO job_total SELECT c.state, c.count FROM "
+                   "job_count c JOIN sweep s ON s.id = c.sweep_id WHERE "
+                   "s.id = ? AND s.is_hidden = 0 ON CONFLICT DO UPDATE SET "
+                   "count = count + excluded.count");
+    bind_integer(s, sweep);
+    return statement_run(s, error);
 }
 
 bool store_sweep_complete(struct store *store, int64_t sweep, const char *name,

@@ -196,8 +196,7 @@ bool target_count(struct db *db, const struct target *target,
     memset(count, 0, JOB_STATE_COUNT * sizeof *count);
     struct statement *s = db_sql(
         db, target->sweep
-                ? "SELECT state, count(*) FROM job WHERE sweep_id = ? "
-                  "GROUP BY state"
+                ? "SELECT state, count FROM job_count WHERE sweep_id = ?"
                 : "SELECT j.state, count(*) FROM job j WHERE " TARGET_JOBS
                   " GROUP BY j.state");
     if (target->sweep)

@@ -19,6 +19,9 @@
     X(submitted, "", "a sweep was submitted")                                  \
     X(retried, "", "jobs of it were sent to the queue again")                  \
     X(cancelled, "", "jobs of it were cancelled")                              \
+    X(held, "", "jobs of it were kept from starting")                          \
+    X(paused, "", "jobs of it were stopped at a checkpoint, and held")         \
+    X(released, "", "held jobs of it may start, or go on")                     \
     X(changed, "", "a control of it was changed")                              \
     X(deleted, "", "a sweep was deleted, with what only it needed")            \
     X(finished, "", "every job of a sweep is done, failed or cancelled")       \

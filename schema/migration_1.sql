@@ -21,6 +21,13 @@ WITH state (name) AS (VALUES ('held'), ('queued'), ('running'), ('done'),
                              ('failed'), ('cancelled'))
 INSERT INTO job_count SELECT s.id, t.name, (SELECT count(*) FROM job j
     WHERE j.sweep_id = s.id AND j.state = t.name) FROM sweep s, state t;
+CREATE TABLE job_total (                      -- the sums of job_count, without
+    state TEXT    PRIMARY KEY,                -- verifications; what there never
+    count INTEGER NOT NULL                    -- was may be missing
+) STRICT, WITHOUT ROWID;
+INSERT INTO job_total SELECT c.state, sum(c.count) FROM job_count c
+    JOIN sweep s ON s.id = c.sweep_id WHERE s.is_hidden = 0 GROUP BY c.state;
+CREATE INDEX sweep_visible ON sweep (id) WHERE is_hidden = 0 AND is_complete = 1;
 
 ALTER TABLE sweep ADD COLUMN after_id INTEGER;
 CREATE INDEX sweep_after ON sweep (after_id) WHERE after_id IS NOT NULL;
@@ -39,6 +46,9 @@ ALTER TABLE job ADD COLUMN retry_at REAL;
 CREATE INDEX job_retry ON job (retry_at) WHERE retry_at IS NOT NULL;
 ALTER TABLE attempt ADD COLUMN stderr TEXT;
 ALTER TABLE sweep ADD COLUMN is_kept INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sweep ADD COLUMN finished_at REAL;
+UPDATE sweep SET finished_at =
+    (SELECT max(finished_at) FROM job WHERE sweep_id = sweep.id);
 CREATE INDEX job_verifies ON job (verifies) WHERE verifies IS NOT NULL;
 
 CREATE TABLE deletion (

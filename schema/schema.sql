@@ -45,8 +45,11 @@ CREATE TABLE sweep (
                                               -- queue knows of; NULL: all
     after_id     INTEGER,                     -- the sweep that `after` names,
                                               -- while this one waits for it
-    is_kept      INTEGER NOT NULL DEFAULT 0   -- no checkpoint of it is pruned
+    is_kept      INTEGER NOT NULL DEFAULT 0,  -- no checkpoint of it is pruned
+    finished_at  REAL                         -- when its last job became final;
+                                              -- said only while all are
 ) STRICT;
+CREATE INDEX sweep_visible ON sweep (id) WHERE is_hidden = 0 AND is_complete = 1;
 CREATE INDEX sweep_unsettled ON sweep (id) WHERE entered IS NOT NULL;
 CREATE INDEX sweep_incomplete ON sweep (id) WHERE is_complete = 0;
 
@@ -137,6 +140,10 @@ CREATE TABLE job_count (                      -- of complete sweeps, all states:
     state    TEXT    NOT NULL,
     count    INTEGER NOT NULL,
     PRIMARY KEY (sweep_id, state)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE job_total (                      -- the sums of job_count, without
+    state TEXT    PRIMARY KEY,                -- verifications; what there never
+    count INTEGER NOT NULL                    -- was may be missing
 ) STRICT, WITHOUT ROWID;
 CREATE TRIGGER sweep_removed AFTER DELETE ON sweep BEGIN
     DELETE FROM job_count WHERE sweep_id = OLD.id;

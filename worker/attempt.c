@@ -12,29 +12,15 @@
 #include "worker/checkpoint.h"
 #include "worker/lock.h"
 #include "worker/pace.h"
+#include "worker/phase.h"
 #include "worker/task.h"
-
-#define PROGRESS_EVERY_S 0.5
-
-enum kind {
-    KIND_DIVERGED,
-    KIND_DATASET,
-    KIND_CHECKPOINT,
-    KIND_MEMORY,
-    KIND_ERROR
-};
-
-static const char *const kinds[] = {
-    [KIND_DIVERGED] = "diverged",     [KIND_DATASET] = "dataset",
-    [KIND_CHECKPOINT] = "checkpoint", [KIND_MEMORY] = "memory",
-    [KIND_ERROR] = "error",
-};
+#include "worker/teller.h"
 
 struct attempt {
     struct channel *channel;
     struct device *device;
     struct task task;
-    int64_t sequence; /* of the next message */
+    struct teller teller;
     bool is_stopping; /* told to stop, or to quit */
     bool is_quitting;
 
@@ -42,17 +28,14 @@ struct attempt {
     struct trainer *trainer;
     int64_t to_step;
     struct pace pace; /* what the next beat is expected from */
+    int64_t step;     /* of the last beat */
+    enum phase phase;
 
     /* What a checkpoint would hold; `saved` is what the newest one does. */
     struct checkpoint state;
     struct progress saved;
     double saved_at; /* or began, or last tried in vain */
     bool is_full;    /* the last one could not be written */
-
-    /* For progress messages. */
-    double started_at, reported_at;
-    int64_t started_step;
-    int64_t step; /* of the last beat */
 };
 
 static double now(void)
@@ -62,44 +45,6 @@ static double now(void)
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/* --- telling -------------------------------------------------------------- */
-
-static cJSON *message(struct attempt *attempt, const char *type)
-{
-    cJSON *message = cJSON_CreateObject();
-    cJSON_AddStringToObject(message, "type", type);
-    cJSON_AddItemToObject(message, "attempt",
-                          json_integer(attempt->task.attempt));
-    cJSON_AddItemToObject(message, "sequence",
-                          json_integer(attempt->sequence++));
-    return message;
-}
-
-static cJSON *message_at(struct attempt *attempt, const char *type,
-                         int64_t step)
-{
-    cJSON *object = message(attempt, type);
-    cJSON_AddItemToObject(object, "step", json_integer(step));
-    return object;
-}
-
-static void warn(void *user, const char *text)
-{
-    struct attempt *attempt = user;
-    cJSON *object = message(attempt, "warning");
-    cJSON_AddStringToObject(object, "message", text);
-    channel_send(attempt->channel, object);
-}
-
-static void tell_damaged(void *user, const char *file, const char *text)
-{
-    struct attempt *attempt = user;
-    cJSON *object = message(attempt, "damaged");
-    cJSON_AddStringToObject(object, "file", file);
-    cJSON_AddStringToObject(object, "message", text);
-    channel_send(attempt->channel, object);
-}
-
 /* Who hears of the end finds the folder free. */
 static void leave(struct attempt *attempt)
 {
@@ -107,53 +52,31 @@ static void leave(struct attempt *attempt)
     attempt->lock = NULL;
 }
 
-static void fail(struct attempt *attempt, enum kind kind,
+/* Counted from 1, as the missing row's. */
+static int64_t epoch_under_way(const struct attempt *attempt)
+{
+    int64_t epoch_steps = trainer_steps_per_epoch(attempt->trainer);
+    return (trainer_step(attempt->trainer) + epoch_steps - 1) / epoch_steps;
+}
+
+static void fail(struct attempt *attempt, enum failure failure,
                  const struct error *error)
 {
     leave(attempt);
     if (error->code == ERROR_MEMORY)
-        kind = KIND_MEMORY;
-    cJSON *object = message(attempt, "failed");
-    cJSON_AddStringToObject(object, "kind", kinds[kind]);
-    cJSON_AddStringToObject(object, "message", error->text);
-    if (kind == KIND_DIVERGED) {
-        int64_t epoch_steps = trainer_steps_per_epoch(attempt->trainer);
-        int64_t step = trainer_step(attempt->trainer);
-        cJSON_AddItemToObject(
-            object, "epoch",
-            json_integer((step + epoch_steps - 1) / epoch_steps));
-    }
-    channel_send(attempt->channel, object);
-}
-
-static void send_row(struct attempt *attempt, const struct evaluation *row)
-{
-    cJSON *object = message(attempt, "row");
-    row_write(row, object);
-    channel_send(attempt->channel, object);
-}
-
-/* The rate is the attempt's mean, evaluations included, so that the time left
- * that follows from it does not jump. */
-static void report(struct attempt *attempt, int64_t step)
-{
-    double at = now();
-    if (at - attempt->reported_at < PROGRESS_EVERY_S)
-        return;
-    attempt->reported_at = at;
-    cJSON *object = message_at(attempt, "progress", step);
-    cJSON_AddItemToObject(object, "steps", json_integer(attempt->to_step));
-    cJSON_AddItemToObject(object, "steps_per_second",
-                          json_number((double)(step - attempt->started_step) /
-                                      (at - attempt->started_at)));
-    channel_send(attempt->channel, object);
+        failure = FAILURE_MEMORY;
+    bool is_diverged = failure == FAILURE_DIVERGED;
+    teller_failed(&attempt->teller, failure,
+                  is_diverged ? epoch_under_way(attempt) : -1, error->text);
 }
 
 /* --- living --------------------------------------------------------------- */
 
-/* Batches, chunks, rows: something got done. */
+/* Batches, chunks, rows: something got done, and more of it follows. */
 static void beat(struct attempt *attempt, enum pace_kind kind)
 {
+    phase_enter(&attempt->phase,
+                kind == PACE_CHUNK ? PHASE_EVALUATING : PHASE_TRAINING);
     pace_count(&attempt->pace, kind, now());
     channel_beat(attempt->channel, pace_expected(&attempt->pace));
 }
@@ -216,7 +139,7 @@ static void on_row(void *user, const struct evaluation *row)
     hash_print(row->state_hash, attempt->state.state_hash);
     rows_add(&attempt->state.rows, row);
     beat(attempt, PACE_ROW);
-    send_row(attempt, row);
+    teller_row(&attempt->teller, row);
 }
 
 /* Whether the newest checkpoint holds less than there is.  One of this attempt
@@ -229,28 +152,6 @@ static bool is_unsaved(const struct attempt *attempt)
     return at->step > 0 &&
            (at->step != attempt->saved.step ||
             (!is_ours && at->evaluated_step != attempt->saved.evaluated_step));
-}
-
-static void tell_saved(struct attempt *attempt, cJSON *removed)
-{
-    const struct checkpoint *state = &attempt->state;
-    cJSON *object = message_at(attempt, "saved", state->progress.step);
-    cJSON_AddStringToObject(object, "file", state->file);
-    cJSON_AddItemToObject(object, "bytes", json_integer(state->bytes));
-    cJSON_AddStringToObject(object, "hash", state->hash);
-    cJSON_AddItemToObject(object, "removed", removed);
-    channel_send(attempt->channel, object);
-}
-
-/* Said once, until one is written. */
-static void tell_unsaved(struct attempt *attempt, struct error *error)
-{
-    if (attempt->is_full)
-        return;
-    cJSON *object =
-        message_at(attempt, "unsaved", attempt->state.progress.step);
-    cJSON_AddStringToObject(object, "message", error->text);
-    channel_send(attempt->channel, object);
 }
 
 /* Written from where the trainer has it: nothing is copied. */
@@ -279,13 +180,16 @@ static void save(struct attempt *attempt)
     trainer_progress(attempt->trainer, &attempt->state.progress);
     if (!is_unsaved(attempt))
         return;
+    phase_enter(&attempt->phase, PHASE_SAVING);
     cJSON *removed = cJSON_CreateArray();
     if (write_state(attempt, removed, &error)) {
         attempt->saved = attempt->state.progress;
         attempt->is_full = false;
-        tell_saved(attempt, removed);
+        teller_saved(&attempt->teller, &attempt->state, removed);
     } else {
-        tell_unsaved(attempt, &error);
+        if (!attempt->is_full) /* said once, until one is written */
+            teller_unsaved(&attempt->teller, attempt->state.progress.step,
+                           error.text);
         attempt->is_full = true;
         cJSON_Delete(removed);
     }
@@ -299,7 +203,7 @@ static bool on_step(void *user, int64_t step)
     beat(attempt, step == attempt->step ? PACE_CHUNK : PACE_BATCH);
     attempt->step = step;
     hear_all(attempt);
-    report(attempt, step);
+    teller_progress(&attempt->teller, step, attempt->to_step, now());
     if (is_over(attempt))
         return true;
     if (every > 0 && now() - attempt->saved_at >= every) {
@@ -313,15 +217,13 @@ static bool on_step(void *user, int64_t step)
 static void tell_done(struct attempt *attempt, const char *state_hash)
 {
     leave(attempt);
-    cJSON *object = message_at(attempt, "done", attempt->to_step);
-    cJSON_AddStringToObject(object, "state_hash", state_hash);
-    channel_send(attempt->channel, object);
+    teller_done(&attempt->teller, attempt->to_step, state_hash);
 }
 
 static void tell_stopped(struct attempt *attempt, int64_t step)
 {
     leave(attempt);
-    channel_send(attempt->channel, message_at(attempt, "stopped", step));
+    teller_stopped(&attempt->teller, step);
 }
 
 static void train(struct attempt *attempt)
@@ -334,7 +236,8 @@ static void train(struct attempt *attempt)
         trainer_run(attempt->trainer, attempt->task.to_epoch, &hooks, &error);
     rest(attempt);
     if (!is_done && error.code != ERROR_STOPPED) {
-        fail(attempt, error.code == ERROR_DIVERGED ? KIND_DIVERGED : KIND_ERROR,
+        fail(attempt,
+             error.code == ERROR_DIVERGED ? FAILURE_DIVERGED : FAILURE_ERROR,
              &error);
         return;
     }
@@ -354,7 +257,7 @@ static void send_rows(struct attempt *attempt)
     const struct rows *rows = &attempt->state.rows;
     for (int i = 0; i < rows->count; i++)
         if (rows->items[i].step <= attempt->to_step)
-            send_row(attempt, &rows->items[i]);
+            teller_row(&attempt->teller, &rows->items[i]);
 }
 
 /* Takes over the newest checkpoint that helps, if there is one. */
@@ -366,9 +269,9 @@ static bool resume(struct attempt *attempt, struct error *error)
         .to_step = attempt->to_step,
         .stored_step = attempt->task.step,
         .hashes = attempt->task.checkpoints,
-        .user = attempt,
-        .warn = warn,
-        .on_damaged = tell_damaged,
+        .user = &attempt->teller,
+        .warn = teller_warn,
+        .on_damaged = teller_damaged,
     };
     int count;
     const struct tensor *tensors =
@@ -394,10 +297,10 @@ static bool resume(struct attempt *attempt, struct error *error)
 static void go_on(struct attempt *attempt)
 {
     bool is_ahead = attempt->saved.step > attempt->to_step;
-    attempt->started_step = is_ahead ? attempt->to_step : attempt->saved.step;
-    attempt->started_at = attempt->reported_at = attempt->saved_at = now();
-    channel_send(attempt->channel,
-                 message_at(attempt, "started", attempt->started_step));
+    attempt->saved_at = now();
+    teller_started(&attempt->teller,
+                   is_ahead ? attempt->to_step : attempt->saved.step,
+                   attempt->saved_at);
     send_rows(attempt);
     if (is_ahead) {
         char hash[HASH_HEX_BYTES];
@@ -452,13 +355,13 @@ static bool take_lock(struct attempt *attempt)
     struct error error;
     enum lock_state state = LOCK_FAILED;
     if (!wait_for_lock(attempt, &state, &error)) {
-        fail(attempt, KIND_CHECKPOINT, &error);
+        fail(attempt, FAILURE_CHECKPOINT, &error);
         return false;
     }
     if (state == LOCK_FAILED) {
         error_set(&error, ERROR_IO, "cannot lock the folder \"%s\"",
                   attempt->task.run_dir);
-        fail(attempt, KIND_CHECKPOINT, &error);
+        fail(attempt, FAILURE_CHECKPOINT, &error);
     } else if (is_over(attempt)) {
         tell_stopped(attempt, 0);
     }
@@ -472,7 +375,7 @@ static void run(struct attempt *attempt, struct shelf *shelf)
     const struct dataset *dataset =
         shelf_get(shelf, &attempt->task.place, attempt->task.digest, &error);
     if (!dataset) {
-        fail(attempt, KIND_DATASET, &error);
+        fail(attempt, FAILURE_DATASET, &error);
         return;
     }
     if (!take_lock(attempt))
@@ -480,7 +383,7 @@ static void run(struct attempt *attempt, struct shelf *shelf)
     if (make_trainer(attempt, dataset, &error) && resume(attempt, &error))
         go_on(attempt);
     else
-        fail(attempt, KIND_ERROR, &error);
+        fail(attempt, FAILURE_ERROR, &error);
 }
 
 bool attempt_run(struct channel *channel, struct shelf *shelf,
@@ -488,10 +391,16 @@ bool attempt_run(struct channel *channel, struct shelf *shelf,
 {
     struct attempt attempt = {.channel = channel, .device = device};
     struct error error;
-    if (task_init(&attempt.task, start, &error))
+    bool is_understood = task_init(&attempt.task, start, &error);
+    attempt.teller = (struct teller){
+        .channel = channel,
+        .attempt = attempt.task.attempt,
+    };
+    if (is_understood)
         run(&attempt, shelf);
     else
-        fail(&attempt, KIND_ERROR, &error);
+        fail(&attempt, FAILURE_ERROR, &error);
+    phase_enter(&attempt.phase, PHASE_IDLE);
     trainer_free(attempt.trainer);
     checkpoint_release(&attempt.state);
     lock_free(attempt.lock);

@@ -45,8 +45,8 @@ static const struct origin {
     const char *name, *advice;
 } origins[] = {
     {"FMNIST", "Debian's package dataset-fashion-mnist"},
-    {"MNIST", "http://yann.lecun.com/exdb/mnist or a mirror of it, and put "
-              "its four files there"},
+    {"MNIST", "https://ossci-datasets.s3.amazonaws.com/mnist, and put its "
+              "four files there"},
     {"KMNIST", "http://codh.rois.ac.jp/kmnist, and put its four files there"},
 };
 

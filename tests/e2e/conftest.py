@@ -23,8 +23,24 @@ def pytest_runtest_makereport(item, call):
     """Shows the daemons' logs beside a failure."""
     report = (yield).get_result()
     if report.failed:
-        for daemon in getattr(item, "daemons", []):
+        for daemon in getattr(item, "daemons", [])[-3:]:
             report.sections.append((f"{daemon.folder.name}'s gaitd", daemon.stderr()))
+
+
+@pytest.fixture
+def tell(request):
+    """Of a proof that takes long: what was done, for the summary at the end."""
+    return lambda line: request.node.user_properties.append(("told", line))
+
+
+def pytest_terminal_summary(terminalreporter):
+    lines = [line for reports in terminalreporter.stats.values() for report in reports
+             if getattr(report, "when", "") == "call"
+             for name, line in report.user_properties if name == "told"]
+    if lines and "GAITD_TORTURE" in os.environ:
+        terminalreporter.section("what was done")
+        for line in lines:
+            terminalreporter.line(line)
 
 
 @contextlib.contextmanager

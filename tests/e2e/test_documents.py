@@ -18,7 +18,7 @@ def test_settings(new_daemon):
 
 
 def test_exit_statuses(new_daemon):
-    text = new_daemon().ctl("help").stdout
+    text = new_daemon().ctl("help", "exit").stdout
     statuses = re.findall(r"^ +(\d+)  (.*)$", text[text.index("exit status"):], re.MULTILINE)
     assert len(statuses) == 8
     section = README[README.index("## Exit statuses"):]

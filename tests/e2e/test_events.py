@@ -111,6 +111,24 @@ def test_news_are_ones_own(gaitd, client):
     assert client.call("status", look=True)["news"] is None
 
 
+def test_orders_are_of_known_kinds(gaitd, client):
+    """Two kinds that nobody knows made an answer that nobody could read."""
+    client.call("status", look=True)
+    client.submit({"name": "a", **TINY, "nb_epochs": 1000})
+    for order in ("hold", "release", "pause", "release", "cancel"):
+        client.call(order, target="a")
+    client.await_final("a")
+    known = gaitd.ctl("events", "--kinds", "-o", "csv").stdout
+    met = set(kinds(client.pages("events", "events")))
+    assert {"held", "released", "paused", "cancelled"} <= met
+    assert [kind for kind in met if f"\n{kind}," not in known] == []
+    client.submit({"name": "wild", **TINY, "widths": "784x64x10", "learning_rate": 1e6,
+                   "nb_epochs": 50})
+    client.await_final("wild")
+    news = json.loads(gaitd.ctl("status", "-o", "json").stdout)["news"]["events"]
+    assert news["failed"] == 1 and news["held"] == 1 and "other" not in news
+
+
 def test_since_and_formats(gaitd, client):
     client.submit({"name": "a", **TINY})
     client.await_final("a")

@@ -224,7 +224,8 @@ def test_no_daemon(new_daemon):
     (["submit", "--algorithm=BP,,TP"], '--algorithm: "BP,,TP" has an empty item'),
     (["submit", "--nb_epochs"], '"--nb_epochs" needs a value'),
     (["wait", "last", "--timeout", "soon"],
-     '--timeout: "soon" is not a number of seconds'),
+     '--timeout: "soon" is not a time: expected seconds, or a duration (30m, 2h, 3d)'),
+    (["-o", "json", "list"], '"-o": flags come behind the command'),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
 def test_usage(gaitd, arguments, message):
     done = gaitd.ctl(*arguments, status=2)
@@ -483,10 +484,11 @@ def test_help(new_daemon):
     usage = daemon.ctl("--help").stdout
     for command in ("submit", "list", "show", "watch", "wait", "cancel", "history", "results",
                     "plot", "status", "shutdown"):
-        assert re.search(rf"^  {command} ", usage, re.MULTILINE)
+        assert re.search(rf"^(\w+)? +{command} ", usage, re.MULTILINE)
         text = daemon.ctl(command, "--help").stdout
         assert text.startswith(f"usage: gaitctl {command}")
-    assert "124" in usage
+    assert len(usage.splitlines()) < 40 and max(map(len, usage.splitlines())) <= 80
+    assert "  124  --timeout came first\n" in daemon.ctl("help", "exit").stdout
     assert daemon.ctl("--version").stdout == "gaitctl 0.1.0\n"
 
 

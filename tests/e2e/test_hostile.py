@@ -131,14 +131,14 @@ def milliseconds(daemon, count):
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_others_do_not_notice(shared_daemon, request, name):
+def test_others_do_not_notice(shared_daemon, request, name, tell):
     """Half of others' `status` take less than 50 ms on any machine; all of them
     in `make torture`, which has this machine for itself."""
     request.node.daemons = [shared_daemon]
     with hostile(shared_daemon, *HOSTILE[name]):
         taken = milliseconds(shared_daemon, 1000 if IS_TORTURE else 50)
-    print(f"{name}: status takes median {statistics.median(taken):.2f} ms, "
-          f"longest {taken[-1]:.2f} ms")
+    tell(f"{name}: status takes median {statistics.median(taken):.2f} ms, "
+         f"longest {taken[-1]:.2f} ms")
     assert statistics.median(taken) < 50, taken
     assert not IS_TORTURE or taken[-1] < 50, taken
 

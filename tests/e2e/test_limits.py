@@ -81,3 +81,11 @@ def test_a_running_job_is_stopped_in_time(new_daemon):
         assert job["reason"].startswith("time limit of 1 s reached at epoch "), job["reason"]
         assert attempt["outcome"] == "stopped"
         assert attempt["ended_at"] - attempt["started_at"] > 0.9, attempt
+
+
+def test_limits_are_refused_by_the_names_of_their_flags(gaitd):
+    for arguments, message in (
+            (["retry", "last", "--time-limit", "soon"], '--time-limit: "soon" is not a time'),
+            (["submit", "--nb_epochs=1", "--time_limit=2x"], '--time-limit: "2x" is not a time'),
+            (["submit", "--nb_epochs=1", "--fail_fast=-3"], "  --fail-fast: -3 is below 1")):
+        assert message in gaitd.ctl(*arguments, status=2).stderr

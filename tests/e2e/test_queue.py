@@ -143,7 +143,7 @@ def test_faults_are_told_together(gaitd, client):
         ("controls.holt", 'unknown control, did you mean "hold"?')]
     said = gaitd.ctl("submit", *FLAGS, "--after=nobody", status=2).stderr
     assert said == ('gaitctl: the spec has 1 fault\n'
-                    '  controls.after: no sweep "nobody"\n')
+                    '  --after: no sweep "nobody"\n')
     assert gaitd.ctl("limit", "last", "3", status=None).stderr == (
         "gaitctl: you have submitted no sweep yet\n")
     client.submit(sweep("a", 1))

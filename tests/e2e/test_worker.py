@@ -385,8 +385,8 @@ def test_no_room_for_a_checkpoint(worker, folder, dataset):
      'data set "MNIST" has changed since the job was submitted'),
     ({"folders": []}, "dataset",
      'data set "MNIST" not found: looked for train-images-idx3-ubyte(.gz) or '
-     "mnist-train-imgs.npz in no folder; get it from http://yann.lecun.com/exdb/mnist or a "
-     "mirror of it, and put its four files there"),
+     "mnist-train-imgs.npz in no folder; get it from "
+     "https://ossci-datasets.s3.amazonaws.com/mnist, and put its four files there"),
     ({"digest": "x"}, "dataset", '"x" is not a digest'),
     ({"folders": 3}, "error", 'dataset: "folders" is not a list of texts'),
 ], ids=["changed", "gone", "digest", "folders"])

@@ -7,6 +7,7 @@ static const struct option own[] = {
     {"dry-run", 0, OPTION_BOOLEAN, NULL, ""},
     {"limit", 'n', OPTION_INTEGER, "N", ""},
     {"timeout", 0, OPTION_SECONDS, "S", ""},
+    {"max_running", 0, OPTION_TEXT, "N", ""},
 };
 static const struct option shared[] = {
     {"output", 'o', OPTION_TEXT, "FORMAT", ""},
@@ -110,6 +111,16 @@ static void test_dashes_are_underscores(void **state)
     options_release(&o);
 }
 
+static void test_times_are_durations_too(void **state)
+{
+    (void)state;
+    struct options o;
+    struct error error;
+    assert_true(READ(&o, &error, "--timeout", "1h30m"));
+    assert_true(options_real(&o, "timeout", 0) == 5400);
+    options_release(&o);
+}
+
 static void test_last_of_two_counts(void **state)
 {
     (void)state;
@@ -171,8 +182,14 @@ static void test_refusals(void **state)
     REFUSED("--dry-run: \"yes\" is not true or false", "--dry-run=yes");
     REFUSED("--limit: \"-1\" is not a whole number", "--limit=-1");
     REFUSED("--limit: \"\" is not a whole number", "--limit=");
-    REFUSED("--timeout: \"1s\" is not a number of seconds", "--timeout=1s");
-    REFUSED("--timeout: \"nan\" is not a number of seconds", "--timeout=nan");
+    REFUSED("\"--max_runing\": unknown flag, did you mean \"--max-running\"?",
+            "--max_runing=2");
+    REFUSED("--timeout: \"1w\" is not a time: expected seconds, or a duration "
+            "(30m, 2h, 3d)",
+            "--timeout=1w");
+    REFUSED("--timeout: \"nan\" is not a time: expected seconds, or a duration "
+            "(30m, 2h, 3d)",
+            "--timeout=nan");
 }
 
 int main(void)
@@ -182,6 +199,7 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_booleans_swallow_nothing),
         cmocka_unit_test(test_dashes_are_underscores),
+        cmocka_unit_test(test_times_are_durations_too),
         cmocka_unit_test(test_last_of_two_counts),
         cmocka_unit_test(test_words_after_two_dashes),
         cmocka_unit_test(test_published_lines),

@@ -235,6 +235,22 @@ static void a_snapshot_copies_what_is_not_on_the_host(void **state)
     model_close(&model);
 }
 
+/* There need not be a GPU: libraries read their wishes when they are loaded. */
+static void the_environment_has_no_say_in_rounding(void **state)
+{
+    static const char *const wishes[] = {
+        "NVIDIA_TF32_OVERRIDE", "CUBLAS_EMULATE_SINGLE_PRECISION",
+        "CUBLAS_EMULATE_DOUBLE_PRECISION", "CUBLAS_EMULATION_STRATEGY"};
+    struct error error;
+    (void)state;
+    for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++)
+        setenv(wishes[i], "1", 1);
+    assert_null(device_open("cuda", "/nowhere/gait-cuda.so", &error));
+    for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++)
+        if (getenv(wishes[i]))
+            fail_msg("%s=%s, expected none", wishes[i], getenv(wishes[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +262,7 @@ int main(void)
         cmocka_unit_test(the_device_class_names_library_and_core),
         cmocka_unit_test(too_much_memory_is_refused),
         cmocka_unit_test(a_snapshot_copies_what_is_not_on_the_host),
+        cmocka_unit_test(the_environment_has_no_say_in_rounding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

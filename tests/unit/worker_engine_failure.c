@@ -144,11 +144,45 @@ static void want_of_memory_is_told_from_failure(void **state)
     }
 }
 
+/* What failed for one job is not taken for a failure of the next one's. */
+static void the_next_job_is_not_blamed(void **state)
+{
+    (void)state;
+    static const char *const wishes[] = {"cudaMalloc:2", "cudaMallocHost:1",
+                                         "cudaStreamCreateWithFlags:1",
+                                         "cudaMemsetAsync:1"};
+    const char *plugin = getenv("GAIT_TEST_PLUGIN");
+    if (!getenv("GAIT_TEST_DEVICE"))
+        skip();
+    for (size_t i = 0; i < sizeof wishes / sizeof wishes[0]; i++) {
+        fflush(NULL);
+        pid_t pid = fork();
+        int status;
+        if (pid == 0) {
+            struct error first = {0}, next = {0};
+            setenv("CUDASHIM_FAIL", wishes[i], 1);
+            struct device *device =
+                device_open(getenv("GAIT_TEST_DEVICE"),
+                            plugin ? plugin : "build/gait-cuda.so", &first);
+            bool is_refused = device && !train(device, &first);
+            bool is_done = device && train(device, &next);
+            device_close(device);
+            if (!is_refused || !is_done)
+                fprintf(stderr, "%s: first \"%s\", next \"%s\"\n", wishes[i],
+                        first.text, next.text);
+            exit(is_refused && is_done ? DONE : UNCLEAR);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_call_fails_once),
         cmocka_unit_test(want_of_memory_is_told_from_failure),
+        cmocka_unit_test(the_next_job_is_not_blamed),
     };
     for (size_t i = 0; i < sizeof pixels; i++)
         pixels[i] = (uint8_t)(i * 37);

@@ -126,8 +126,9 @@ static void says_what_it_looked_for(void **state)
     static const struct {
         const char *name, *advice;
     } sets[] = {
-        {"MNIST", "; get it from http://yann.lecun.com/exdb/mnist or a mirror "
-                  "of it, and put its four files there"},
+        {"MNIST",
+         "; get it from https://ossci-datasets.s3.amazonaws.com/mnist, "
+         "and put its four files there"},
         {"FMNIST", "; get it from Debian's package dataset-fashion-mnist"},
         {"KMNIST", "; get it from http://codh.rois.ac.jp/kmnist, and put its "
                    "four files there"},

@@ -39,10 +39,13 @@ bool gpu_fail(struct gpu *gpu, enum error_code code, const char *format, ...)
     return false;
 }
 
-/* "cudaFree(memory)" is cudaFree to people. */
+/* "cudaFree(memory)" is cudaFree to people.  The runtime keeps an error until
+ * it is asked for; the next job's first launch would be taken to have failed.
+ */
 static bool fail_call(struct gpu *gpu, bool is_memory, const char *call,
                       const char *why, int status)
 {
+    cudaGetLastError();
     return gpu_fail(gpu, is_memory ? ERROR_MEMORY : ERROR_IO,
                     "the GPU failed in %.*s: %s (%d)", (int)strcspn(call, "("),
                     call, why, status);
@@ -282,7 +285,7 @@ static void close_gpu(struct backend *backend)
 /* A handle can be there although its creation failed; it is none then. */
 static bool open_libraries(struct gpu *gpu, bool tf32)
 {
-    cublasMath_t math = tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH;
+    gpu->math = tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH;
     if (!GPU_TRY(gpu, cublasCreate(&gpu->blas))) {
         gpu->blas = NULL;
         return false;
@@ -294,7 +297,7 @@ static bool open_libraries(struct gpu *gpu, bool tf32)
     return GPU_TRY(gpu, cublasSetStream(gpu->blas, gpu->stream)) &&
            GPU_TRY(gpu, cublasSetWorkspace(gpu->blas, gpu->own,
                                            CUDA_WORKSPACE_BYTES)) &&
-           GPU_TRY(gpu, cublasSetMathMode(gpu->blas, math)) &&
+           GPU_TRY(gpu, cublasSetMathMode(gpu->blas, gpu->math)) &&
            GPU_TRY(gpu, cusolverDnSetStream(gpu->solver, gpu->stream));
 }
 

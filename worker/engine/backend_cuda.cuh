@@ -38,9 +38,10 @@ struct gpu {
     cudaStream_t stream;
     cublasHandle_t blas;
     cusolverDnHandle_t solver;
-    char *own;        /* CUDA_OWN_BYTES: workspace, partials, info */
-    double *partials; /* CUDA_PARTIALS */
-    int *info;        /* the solver's */
+    cublasMath_t math; /* TF32 where a job asks for it */
+    char *own;         /* CUDA_OWN_BYTES: workspace, partials, info */
+    double *partials;  /* CUDA_PARTIALS */
+    int *info;         /* the solver's */
     struct stage stages[2];
 };
 

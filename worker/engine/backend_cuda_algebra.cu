@@ -130,6 +130,19 @@ template <class REAL> struct algebra {
         GPU_TRY(gpu, library<REAL>::solve(gpu, by, e));
     }
 
+    /* What is left of u, never with TF32: a residual that is rounded to 10 bits
+     * would make of an exact answer one as rough. */
+    static void residual(struct gpu *gpu, struct matrix e, struct matrix a,
+                         struct matrix left)
+    {
+        bool is_rough = gpu->math != CUBLAS_DEFAULT_MATH;
+        if (is_rough)
+            GPU_TRY(gpu, cublasSetMathMode(gpu->blas, CUBLAS_DEFAULT_MATH));
+        product(&gpu->table, -1.0, e, PLAIN, a, PLAIN, 1.0, left);
+        if (is_rough)
+            GPU_TRY(gpu, cublasSetMathMode(gpu->blas, gpu->math));
+    }
+
     static void divide(struct backend *backend, struct matrix a,
                        struct matrix gram, struct factor *work, struct matrix u,
                        struct matrix spare, struct matrix e)
@@ -140,7 +153,7 @@ template <class REAL> struct algebra {
         factor(backend, a, work);
         solve(backend, work, e);
         gpu_copy<REAL>(gpu, u, spare);
-        product(backend, -1.0, e, PLAIN, a, PLAIN, 1.0, spare);
+        residual(gpu, e, a, spare);
         solve(backend, work, spare);
         gpu_add<REAL>(gpu, spare, e);
     }

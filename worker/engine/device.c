@@ -20,12 +20,29 @@ static bool is_cpu(const char *name)
     return strcmp(name, "cpu") == 0;
 }
 
+/* Wishes of the environment about how products are rounded, which are no part
+ * of what a job or a device class is. */
+static void forget_wishes(void)
+{
+    static const char *const names[] = {
+        "NVIDIA_TF32_OVERRIDE",
+        "CUBLAS_EMULATE_SINGLE_PRECISION",
+        "CUBLAS_EMULATE_DOUBLE_PRECISION",
+        "CUBLAS_EMULATION_STRATEGY",
+        "CUBLAS_FIXEDPOINT_EMULATION_MANTISSA_BIT_COUNT",
+        "CUBLAS_WORKSPACE_CONFIG",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        unsetenv(names[i]);
+}
+
 /* Lazy binding would put off what is missing to the middle of a job, and a
  * global one would let CUDA's names meet ours.  CUDA leaves threads and exit
  * handlers behind, so its code stays once it is there. */
 static bool open_library(struct device *device, const char *path,
                          struct error *error)
 {
+    forget_wishes();
     device->library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!device->library)
         return error_set(error, ERROR_NOT_FOUND, "no GPU: %s", dlerror());

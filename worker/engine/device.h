@@ -1,7 +1,9 @@
 /* device.h: a processor that trainers run on: the CPU, or a GPU.
  *
  * GPUs are reached through a plugin (plugin.h), which is looked for when one is
- * opened and not before: the program runs where there is no CUDA.
+ * opened and not before: the program runs where there is no CUDA.  Opening a
+ * GPU takes out of this process's environment what would have its libraries
+ * round otherwise.
  *
  *     struct device *device = device_open("cuda:0", "gait-cuda.so", &error);
  *     struct trainer *trainer = trainer_new(&settings, &data, device, &error);

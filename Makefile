@@ -61,9 +61,9 @@ daemon_FILES = attempt ballast clock columns config connection \
 	store_checkpoint store_commit store_control store_deletion \
 	store_diagnostic store_disk store_dispatch store_drain store_ending \
 	store_event store_finish store_hook store_job store_limit store_move \
-	store_queue store_quota store_retry store_submit store_sweep \
-	store_target store_verify store_visit store_wait submission tables \
-	tail tally target user wish
+	store_queue store_quota store_removal store_retry store_submit \
+	store_sweep store_target store_verify store_visit store_wait \
+	submission tables tail tally target user wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import \
 	lock npz pace phase rows safetensors selftest session task teller \
 	engine/agreement engine/backend_cpu engine/backend_cpu_f32 \

@@ -60,6 +60,13 @@ bool statement_finish(struct statement *statement, struct error *error);
 /* Steps to the end, for statements that give no rows. */
 bool statement_run(struct statement *statement, struct error *error);
 
+/* Statements with one parameter: the number one yields (0: no row, or NULL),
+ * and what changes something. */
+bool db_read_number(struct db *db, const char *sql, int64_t parameter,
+                    int64_t *value, struct error *error);
+bool db_change(struct db *db, const char *sql, int64_t parameter,
+               struct error *error);
+
 /* Columns of the present row, from 0.  NULL reads as `otherwise`, NaN, and
  * NULL; text is valid until the next step. */
 int64_t column_integer(struct statement *statement, int column);

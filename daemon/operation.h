@@ -297,6 +297,10 @@ bool store_checkpoints_load(struct store *store, struct dispatch *dispatch,
     "SELECT max(ifnull((SELECT max(id) FROM job), 0), "                        \
     "ifnull((SELECT max(last_job) FROM deletion), 0))"
 
+/* A piece of the end of a sweep that is marked as deleted; `*is_done` when
+ * nothing is left. */
+bool store_removal_go_on(struct store *store, int64_t sweep, bool *is_done,
+                         struct error *error);
 /* ERROR_CONFLICT when the sweep that this request has made, or that this
  * request has deleted, is gone: what is done once is not done again. */
 bool store_deletion_check(struct store *store, const char *request_id,

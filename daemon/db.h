@@ -100,6 +100,13 @@ int db_wal_length(const struct db *db);
 int db_wal_pages(const struct db *db);
 bool db_checkpoint(struct db *db, struct error *error);
 bool db_restart(struct db *db, struct error *error);
+bool db_is_copied(const struct db *db); /* the last copying left nothing out */
+
+const char *db_path(const struct db *db);
+
+/* From any thread: every statement fails with ERROR_BUSY from now on. */
+void db_stop(struct db *db);
+bool db_is_stopped(const struct db *db);
 
 /* Statements fail with ERROR_BUSY `seconds` from now; 0: never. */
 void db_deadline(struct db *db, double seconds);

@@ -66,7 +66,10 @@ struct table {
 
 struct groups {
     struct by by;
-    /* Which settings differ between jobs, as they are stored. */
+    /* Which settings are read, into what; the others are not looked at. */
+    int column_count, columns[SETTING_COUNT]; /* of setting_table */
+    struct settings settings;
+    /* Of them, which differ between jobs, as they are stored. */
     bool has_first;
     struct settings first;
     bool varies[SETTING_COUNT];
@@ -253,8 +256,7 @@ static void spread_add(struct spread *spread, double value)
     spread->squares += distance * (value - spread->mean);
 }
 
-/* Jobs.  Columns: key, nb_epochs, state, replica, the metrics, all settings,
- * since one decides whether another has an effect. */
+/* Jobs.  Columns: key, nb_epochs, state, replica, the metrics, settings. */
 
 enum { FIRST_METRIC = 4, FIRST_SETTING = FIRST_METRIC + METRIC_COUNT };
 
@@ -302,20 +304,23 @@ static void compare(struct groups *g, const struct settings *settings)
     if (!g->has_first)
         g->first = *settings;
     g->has_first = true;
-    for (int i = 0; i < setting_count; i++)
+    for (int c = 0; c < g->column_count; c++) {
+        int i = g->columns[c];
         if (!g->varies[i])
             g->varies[i] =
                 !setting_equal(&setting_table[i], &g->first, settings);
+    }
 }
 
 /* False: too many groups. */
 static bool add_job(struct groups *g, struct statement *s)
 {
-    struct settings settings;
-    columns_read(s, FIRST_SETTING, &settings);
-    compare(g, &settings);
-    settings_effective(&settings);
-    int group = find_group(g, &settings);
+    for (int i = 0; i < g->column_count; i++)
+        column_read(s, FIRST_SETTING + i, &setting_table[g->columns[i]],
+                    &g->settings);
+    compare(g, &g->settings);
+    settings_effective(&g->settings);
+    int group = find_group(g, &g->settings);
     if (group < 0)
         return false;
     struct cell *cell = find_cell(g, group, column_text(s, 0));
@@ -342,19 +347,52 @@ static bool too_large(struct error *error)
                      GROUPS_MOST);
 }
 
+/* Each column costs: those of `by` do where the spec says which vary, and no
+ * other setting decides whether one of them has an effect. */
+static void choose_columns(struct groups *g, const struct target *target)
+{
+    bool are_all = !target->sweep || target->has_hidden;
+    for (int i = 0; i < g->by.count; i++)
+        are_all |= setting_depends(&setting_table[g->by.indexes[i]]);
+    g->column_count = are_all ? setting_count : g->by.count;
+    for (int i = 0; i < g->column_count; i++)
+        g->columns[i] = are_all ? i : g->by.indexes[i];
+    settings_init(&g->settings);
+}
+
+static struct statement *select_jobs(const struct groups *g, struct db *db,
+                                     char **sql)
+{
+    *sql = xstrdup("SELECT r.key, j.nb_epochs, j.state, "
+                   "r.replica" METRICS(METRIC_NAME));
+    for (int i = 0; i < g->column_count; i++) {
+        const struct setting *setting = &setting_table[g->columns[i]];
+        char *longer =
+            xprintf("%s, %c.%s", *sql, *column_table(setting), setting->name);
+        free(*sql);
+        *sql = longer;
+    }
+    char *whole = xprintf("%s FROM job j CROSS JOIN run r ON r.id = j.run_id "
+                          "WHERE " TARGET_RESULTS " ORDER BY j.id",
+                          *sql);
+    free(*sql);
+    *sql = whole;
+    return statement_new(db, *sql);
+}
+
 static bool read_jobs(struct groups *g, const struct question *question,
                       const struct target *target, struct error *error)
 {
-    struct statement *s = db_sql(
-        question->db,
-        "SELECT r.key, j.nb_epochs, j.state, r.replica" METRICS(METRIC_NAME)
-            SETTING_COLUMNS " FROM job j CROSS JOIN run r ON r.id = j.run_id "
-                            "WHERE " TARGET_RESULTS " ORDER BY j.id");
+    char *sql;
+    choose_columns(g, target);
+    struct statement *s = select_jobs(g, question->db, &sql);
     bool is_fine = true;
     target_bind_results(s, target);
     while (is_fine && statement_next(s))
         is_fine = add_job(g, s);
     bool is_whole = statement_finish(s, error);
+    statement_free(s);
+    free(sql);
     return is_fine ? is_whole : too_large(error);
 }
 

@@ -23,8 +23,8 @@ struct delete_operation {
     struct operation operation;
     char *target, *request_id; /* NULL: what is left of earlier ones */
     struct caller caller;
-    int64_t sweep; /* once it is marked */
-    int64_t after; /* the last job that was cancelled */
+    int64_t sweep;    /* once it is marked */
+    int64_t position; /* of the last job that was cancelled */
     int64_t finished;
 };
 
@@ -71,46 +71,15 @@ static bool refuse_busy(struct store *store, const struct target *target,
                      (long long)verifying, target->name, (long long)verifying);
 }
 
-/* The next one that waits, from where it has come on; 0: none. */
-static bool next_waiting(struct store *store, struct delete_operation *o,
-                         const struct target *target, int64_t *job,
-                         struct error *error)
-{
-    int64_t waiting;
-    *job = 0;
-    if (!db_read_number(store->db,
-                        "SELECT total(count) FROM job_count WHERE sweep_id = ? "
-                        "AND state IN ('held', 'queued')",
-                        target->sweep, &waiting, error))
-        return false;
-    if (!waiting)
-        return true;
-    struct statement *s =
-        db_sql(store->db, "SELECT id FROM job WHERE id BETWEEN ? AND ? AND "
-                          "+sweep_id = ? AND state IN ('held', 'queued') "
-                          "ORDER BY id LIMIT 1");
-    bind_integer(s, o->after ? o->after : target->first);
-    bind_integer(s, target->last);
-    bind_integer(s, target->sweep);
-    while (statement_next(s))
-        *job = column_integer(s, 0);
-    if (!statement_finish(s, error))
-        return false;
-    bool is_behind = !*job && o->after; /* it waits again since */
-    o->after = *job;
-    return !is_behind || next_waiting(store, o, target, job, error);
-}
-
 /* Queued jobs, so that none is dispatched between two pieces. */
 static bool cancel_waiting(struct store *store, struct delete_operation *o,
-                           const struct target *target, bool *is_done,
-                           struct error *error)
+                           int64_t sweep, bool *is_done, struct error *error)
 {
     struct stored_job job;
     *is_done = false;
     do {
         int64_t id;
-        if (!next_waiting(store, o, target, &id, error))
+        if (!store_sweep_waiting(store, sweep, &o->position, &id, error))
             return false;
         *is_done = id == 0;
         if (*is_done)
@@ -172,7 +141,7 @@ static bool begin(struct store *store, struct delete_operation *o,
                          target.name);
     if (!target_check_owner(store->db, &target, &o->caller, error) ||
         !refuse_busy(store, &target, error) ||
-        !cancel_waiting(store, o, &target, is_marked, error))
+        !cancel_waiting(store, o, target.sweep, is_marked, error))
         return false;
     return !*is_marked || mark(store, o, target.sweep, error);
 }
@@ -195,19 +164,21 @@ static struct cJSON *write_reply(struct statement *s, bool is_existing)
     return reply;
 }
 
-/* The deletion that this request is, or has been. */
+/* The deletion that this request is, or has been; answered when it is over. */
 static bool find_deletion(struct store *store, struct delete_operation *o,
                           bool is_existing, bool *is_there, struct error *error)
 {
     struct statement *s =
         db_sql(store->db, "SELECT sweep_id, name, jobs, runs, rows, bytes, "
-                          "shared_runs, uid FROM deletion "
+                          "shared_runs, uid, is_finished FROM deletion "
                           "WHERE request_id = ?");
     bind_text(s, o->request_id);
     *is_there = statement_next(s);
     bool is_ours = !*is_there || column_integer(s, 7) == (int64_t)o->caller.uid;
-    if (*is_there && is_ours)
+    bool is_over = *is_there && column_integer(s, 8);
+    if (is_over && is_ours)
         o->operation.result = write_reply(s, is_existing);
+    o->operation.is_unfinished = !is_over;
     if (!statement_finish(s, error))
         return false;
     return is_ours || error_set(error, ERROR_CONFLICT,
@@ -242,11 +213,9 @@ static bool run_delete(struct store *store, struct operation *operation,
 {
     struct delete_operation *o = (struct delete_operation *)operation;
     bool is_there, is_done;
-    operation->is_unfinished = true;
     if (!o->sweep) {
         if (!find_deletion(store, o, true, &is_there, error))
             return false;
-        operation->is_unfinished = !is_there;
         return is_there || begin(store, o, &is_done, error);
     }
     if (!store_removal_go_on(store, o->sweep, &is_done, error))

@@ -1,7 +1,9 @@
 /* Jobs and runs as the store moves them.
  *
- * Of a run's jobs at most one is ready or running.  It is ready when it may be
- * dispatched as soon as a slot is free; the index job_ready holds no other.
+ * A job is ready when it may be dispatched as soon as a slot is free; the index
+ * job_ready holds no other.  While a run is not being trained, the first queued
+ * job of each sweep and priority is: which of them goes is the queue's choice,
+ * so that none waits for what keeps another back.  Then none is.
  */
 #include <math.h>
 #include <string.h>
@@ -92,7 +94,7 @@ static bool count_total(struct store *store, int64_t sweep, enum job_state from,
 {
     struct statement *s = db_sql(
         store->db, "UPDATE job_total SET count = count + CASE state WHEN ? "
-                   "THEN 1 ELSE -1 END WHERE state IN (?1, ?) "
+                   "THEN 1 ELSE -1 END WHERE +state IN (?1, ?) "
                    "AND (SELECT is_hidden FROM sweep WHERE id = ?) = 0");
     bind_text(s, job_state_name(to));
     bind_text(s, job_state_name(from));
@@ -109,7 +111,7 @@ static bool count_move(struct store *store, int64_t sweep, enum job_state from,
     struct statement *s =
         db_sql(store->db, "UPDATE job_count SET count = count + "
                           "CASE state WHEN ? THEN 1 ELSE -1 END "
-                          "WHERE sweep_id = ? AND state IN (?1, ?)");
+                          "WHERE sweep_id = ? AND +state IN (?1, ?)");
     bind_text(s, job_state_name(to));
     bind_integer(s, sweep);
     bind_text(s, job_state_name(from));
@@ -207,30 +209,34 @@ static bool load_run(struct store *store, struct stored_run *run,
     return statement_finish(s, error);
 }
 
-static bool first_open(struct statement *s, int64_t run, struct stored_job *job,
-                       bool *found, struct error *error)
+static bool first_open(struct statement *s, int64_t run, enum job_state state,
+                       struct stored_job *job, bool *found, struct error *error)
 {
     bind_integer(s, run);
+    bind_text(s, job_state_name(state));
     *found = statement_next(s);
     if (*found)
         read_job(s, job);
     return statement_finish(s, error);
 }
 
+/* Of one state: SQLite makes a table, with memory of its own, of each list
+ * that it looks up in an index, and this is run for every row that ends an
+ * epoch. */
 #define OPEN                                                                   \
     JOB "INDEXED BY job_run " RUN "JOIN sweep s ON s.id = j.sweep_id "         \
-        "WHERE j.run_id = ? AND j.state IN ('held', 'queued') AND " ENTERED    \
+        "WHERE j.run_id = ? AND j.state = ? AND " ENTERED                      \
         " ORDER BY j.nb_epochs "
 
-/* Held and queued jobs whose last row is stored: for them nothing is left to
+/* Held or queued jobs whose last row is stored: for them nothing is left to
  * be held back. */
 static bool finish_satisfied(struct store *store, const struct stored_run *run,
-                             struct error *error)
+                             enum job_state state, struct error *error)
 {
-    for (;;) {
+    while (run->epochs_done >= 0) {
         struct stored_job job;
         bool found = false;
-        if (!first_open(db_sql(store->db, OPEN "LIMIT 1"), run->id, &job,
+        if (!first_open(db_sql(store->db, OPEN "LIMIT 1"), run->id, state, &job,
                         &found, error))
             return false;
         if (!found || job.nb_epochs > run->epochs_done)
@@ -238,33 +244,34 @@ static bool finish_satisfied(struct store *store, const struct stored_run *run,
         if (!store_job_move(store, &job, JOB_ON_finish, NULL, error))
             return false;
     }
+    return true;
 }
 
 /* Those that the run's divergence forbids. */
 static bool fail_hopeless(struct store *store, const struct stored_run *run,
-                          struct error *error)
+                          enum job_state state, struct error *error)
 {
-    for (;;) {
+    while (run->diverged_epoch < INT64_MAX) {
         struct stored_job job;
         bool found = false;
-        if (!first_open(db_sql(store->db, OPEN "DESC LIMIT 1"), run->id, &job,
-                        &found, error))
+        if (!first_open(db_sql(store->db, OPEN "DESC LIMIT 1"), run->id, state,
+                        &job, &found, error))
             return false;
         if (!found || job.nb_epochs < run->diverged_epoch)
             return true;
         if (!store_job_move(store, &job, JOB_ON_fail, run->failure, error))
             return false;
     }
+    return true;
 }
 
 static bool is_taken(struct store *store, int64_t run, bool *is_taken,
                      struct error *error)
 {
-    struct statement *s =
-        db_sql(store->db,
-               "SELECT 1 FROM job j WHERE j.run_id = ? AND (j.is_ready = 1 OR "
-               "j.state = 'running' OR EXISTS (SELECT 1 FROM attempt a "
-               "WHERE a.job_id = j.id AND a.ended_at IS NULL)) LIMIT 1");
+    struct statement *s = db_sql(
+        store->db, "SELECT 1 FROM job j WHERE j.run_id = ? AND (j.state = "
+                   "'running' OR EXISTS (SELECT 1 FROM attempt a "
+                   "WHERE a.job_id = j.id AND a.ended_at IS NULL)) LIMIT 1");
     bind_integer(s, run);
     *is_taken = statement_next(s);
     return statement_finish(s, error);
@@ -278,10 +285,20 @@ bool store_run_release(struct store *store, int64_t run, struct error *error)
     if (is_busy)
         return true;
     struct statement *s = db_sql(
-        store->db, "UPDATE job SET is_ready = 1 WHERE id = (SELECT min(j.id) "
-                   "FROM job j JOIN sweep s ON s.id = j.sweep_id "
-                   "WHERE j.run_id = ? AND j.state = 'queued' "
-                   "AND j.reason IS NULL AND " ENTERED ")");
+        store->db, "UPDATE job SET is_ready = 1 WHERE is_ready = 0 AND id IN "
+                   "(SELECT min(j.id) FROM job j JOIN sweep s "
+                   "ON s.id = j.sweep_id WHERE j.run_id = ? "
+                   "AND j.state = 'queued' AND j.reason IS NULL AND " ENTERED
+                   " GROUP BY j.sweep_id, j.priority)");
+    bind_integer(s, run);
+    return statement_run(s, error);
+}
+
+bool store_run_take(struct store *store, int64_t run, struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db, "UPDATE job INDEXED BY job_run SET is_ready = 0 "
+                          "WHERE run_id = ? AND is_ready = 1");
     bind_integer(s, run);
     return statement_run(s, error);
 }
@@ -302,7 +319,9 @@ bool store_run_wake(struct store *store, int64_t id, struct error *error)
 {
     struct stored_run run = {.id = id};
     return load_run(store, &run, error) &&
-           finish_satisfied(store, &run, error) &&
-           fail_hopeless(store, &run, error) &&
+           finish_satisfied(store, &run, JOB_held, error) &&
+           finish_satisfied(store, &run, JOB_queued, error) &&
+           fail_hopeless(store, &run, JOB_held, error) &&
+           fail_hopeless(store, &run, JOB_queued, error) &&
            store_run_release(store, id, error);
 }

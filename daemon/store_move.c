@@ -151,7 +151,8 @@ static bool next_job(struct store *store, struct order_operation *o,
 {
     struct statement *s =
         db_sql(store->db, "SELECT j.id FROM job j "
-                          "WHERE " TARGET_JOBS " AND j.state IN (?, ?, ?) "
+                          "WHERE " TARGET_JOBS
+                          " AND (+j.state = ? OR +j.state = ? OR +j.state = ?) "
                           "ORDER BY j.id LIMIT 1");
     struct target rest = o->target;
     if (o->after >= rest.first)

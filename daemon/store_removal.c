@@ -124,6 +124,15 @@ static bool remove_job(struct store *store, int64_t job, int64_t sweep,
            release_run(store, run, sweep, error);
 }
 
+static bool uncount(struct store *store, int64_t job, struct error *error)
+{
+    return db_change(store->db,
+                     "UPDATE job_count SET count = count - 1 WHERE "
+                     "(sweep_id, state) = (SELECT sweep_id, state FROM job "
+                     "WHERE id = ?)",
+                     job, error);
+}
+
 /* A verification without jobs goes; one that lost some has fewer. */
 static bool shrink_hidden(struct store *store, int64_t sweep,
                           struct error *error)
@@ -155,6 +164,7 @@ static bool step_job(struct store *store, int64_t sweep, bool *is_there,
         return remove_job(store, job, sweep, error);
     return db_read_number(store->db, "SELECT sweep_id FROM job WHERE id = ?",
                           verifier, &hidden, error) &&
+           uncount(store, verifier, error) &&
            remove_job(store, verifier, sweep, error) &&
            shrink_hidden(store, hidden, error);
 }
@@ -170,7 +180,9 @@ static bool finish(struct store *store, int64_t sweep, struct error *error)
         column_copy(s, 0, name, sizeof name);
     if (!statement_finish(s, error))
         return false;
-    return db_change(store->db, "DELETE FROM sweep WHERE id = ?", sweep,
+    return db_change(store->db, "DELETE FROM hook WHERE sweep_id = ?", sweep,
+                     error) &&
+           db_change(store->db, "DELETE FROM sweep WHERE id = ?", sweep,
                      error) &&
            store_sweep_over(store, sweep, error) &&
            (!name[0] ||

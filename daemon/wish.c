@@ -131,7 +131,7 @@ static bool find_run(struct store *store, const struct wish *wish,
         "SELECT r.id, r.replica, r.device_class, r.epochs_done, "
         "r.diverged_epoch, r.failure, r.device_class IS NULL AND EXISTS "
         "(SELECT 1 FROM job j WHERE j.run_id = r.id AND j.threads <> ? AND "
-        "j.state IN ('held', 'queued')) FROM run r WHERE r.key = ? AND "
+        "+j.state IN ('held', 'queued')) FROM run r WHERE r.key = ? AND "
         "r.replica >= 0");
     bind_integer(s, wish->settings.threads);
     bind_text(s, wish->key.hex);

@@ -204,6 +204,22 @@ bool setting_has_effect(const struct setting *setting,
     }
 }
 
+bool setting_depends(const struct setting *setting)
+{
+    switch (setting->offset) {
+    case offsetof(struct settings, gamma):
+    case offsetof(struct settings, gait_form):
+    case offsetof(struct settings, nb_layers):
+    case offsetof(struct settings, orthogonal_form):
+    case offsetof(struct settings, orthogonal_init):
+    case offsetof(struct settings, eval_offset):
+    case offsetof(struct settings, tf32):
+        return true;
+    default:
+        return false;
+    }
+}
+
 void settings_effective(struct settings *settings)
 {
     settings->orthogonal_init = settings_is_orthogonal(settings);

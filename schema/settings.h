@@ -210,6 +210,8 @@ void settings_check(const struct settings *settings,
  * The same of settings and of what settings_canonical made of them. */
 bool setting_has_effect(const struct setting *setting,
                         const struct settings *settings);
+/* Whether other settings decide on that, or on its value. */
+bool setting_depends(const struct setting *setting);
 
 /* Resets what has no effect to its default, so that equal trainings look
  * equal: that, widths that are those of "none", orthogonal_init where weights

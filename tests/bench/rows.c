@@ -101,6 +101,13 @@ static void on_attempt(void *user, int64_t attempt)
     (void)attempt;
 }
 
+static void on_event(void *user, int64_t event, const char *kind)
+{
+    (void)user;
+    (void)event;
+    (void)kind;
+}
+
 static void on_submitted(void *user, struct cJSON *result,
                          const struct error *error, struct cJSON *data)
 {
@@ -184,7 +191,9 @@ int main(int argc, char **argv)
         .on_committed = on_committed,
         .on_closed = on_attempt,
         .on_stop = on_attempt,
+        .on_limited = on_attempt,
         .on_refused = on_refused,
+        .on_event = on_event,
         .on_stuck = on_stuck,
         .on_fatal = on_fatal,
         .wake = on_wake,

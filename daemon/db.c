@@ -392,6 +392,11 @@ int64_t db_written(const struct db *db)
     return sqlite3_total_changes64(db->handle);
 }
 
+int64_t db_changed(const struct db *db)
+{
+    return sqlite3_changes64(db->handle);
+}
+
 int64_t db_last_id(const struct db *db)
 {
     return sqlite3_last_insert_rowid(db->handle);

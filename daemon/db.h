@@ -90,7 +90,10 @@ bool db_savepoint(struct db *db, struct error *error);
 bool db_release(struct db *db, struct error *error);
 void db_undo(struct db *db); /* back to the savepoint, and release it */
 
-int64_t db_written(const struct db *db); /* rows, since it was opened */
+int64_t db_written(const struct db *db); /* rows, since it was opened, also
+                                          * those that triggers wrote */
+int64_t db_changed(const struct db *db); /* rows, by the last statement that
+                                          * changes any, without triggers' */
 int64_t db_last_id(const struct db *db); /* of the last INSERT */
 
 /* Pages in the WAL, and those of them that no checkpoint has copied yet, as of

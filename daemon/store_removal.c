@@ -39,12 +39,11 @@ static bool remove_rows(struct store *store, int64_t run, int64_t *rows,
     bind_integer(s, last);
     if (!statement_run(s, error))
         return false;
-    int64_t before = db_written(store->db);
     s = db_sql(store->db, "DELETE FROM history WHERE run_id = ? AND step <= ?");
     bind_integer(s, run);
     bind_integer(s, last);
     bool is_fine = statement_run(s, error);
-    *rows = db_written(store->db) - before;
+    *rows = db_changed(store->db);
     return is_fine;
 }
 

@@ -387,6 +387,11 @@ void db_undo(struct db *db)
     db->result = result;
 }
 
+bool db_is_halfway(const struct db *db)
+{
+    return db->result == SQLITE_READONLY_ROLLBACK;
+}
+
 int64_t db_written(const struct db *db)
 {
     return sqlite3_total_changes64(db->handle);

@@ -37,6 +37,10 @@ enum db_trouble {
 };
 enum db_trouble db_trouble(const struct db *db);
 
+/* A connection for reading failed because the file's first transaction, the one
+ * before there is a WAL, was cut off: a writing one undoes it. */
+bool db_is_halfway(const struct db *db);
+
 /* Several statements, separated by semicolons, without parameters. */
 bool db_script(struct db *db, const char *sql, struct error *error);
 

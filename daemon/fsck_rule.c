@@ -136,11 +136,10 @@ const struct fsck_rule fsck_rules[] = {
     {"ready jobs",
      "SELECT format('job %d may be started, although it is %s%s', j.id, "
      "j.state, CASE WHEN j.reason IS NOT NULL THEN ' and ' || j.reason "
-     "WHEN j.state = 'queued' THEN ' behind another job of its run' ELSE '' "
+     "WHEN j.state = 'queued' THEN ' while its run is trained' ELSE '' "
      "END) FROM job j WHERE j.is_ready AND (j.state <> 'queued' "
      "OR j.reason IS NOT NULL OR EXISTS (SELECT 1 FROM job t WHERE "
-     "t.run_id = j.run_id AND t.id <> j.id AND (t.is_ready "
-     "OR t.state = 'running')))",
+     "t.run_id = j.run_id AND t.id <> j.id AND t.state = 'running'))",
      "cancel it and submit it again"},
     {"queued jobs",
      "SELECT format('job %d is queued with nothing in its way, and would never "

@@ -99,16 +99,18 @@ static bool back_up(struct db *db, const char *path, int64_t version,
     return is_done;
 }
 
-/* A first look without writing, so that a refused file stays as it was. */
+/* A first look without writing, so that a refused file stays as it was: but
+ * for one whose creation was cut off, and which nobody can read. */
 static bool look(const char *path, struct error *error)
 {
     if (access(path, F_OK) != 0)
         return true;
     struct db *db = db_open(path, DB_READ, error);
     int64_t version = 0;
-    bool is_fine = db && check(db, path, &version, error) &&
-                   (version == 0 || version == TABLES_VERSION ||
-                    back_up(db, path, version, error));
+    bool is_fine =
+        db && (check(db, path, &version, error) || db_is_halfway(db)) &&
+        (version == 0 || version == TABLES_VERSION ||
+         back_up(db, path, version, error));
     db_close(db);
     return is_fine;
 }

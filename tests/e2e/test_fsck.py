@@ -233,3 +233,11 @@ def test_backup_to_a_full_disk(gaitd):
         assert list(disk.iterdir()) == []
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_several_may_train_a_run(new_daemon):
+    daemon = new_daemon(slots=0)
+    with daemon.start().client() as client:
+        for name in "ab":
+            client.submit({"name": name, "nb_epochs": 1})
+    assert "all is well" in daemon.ctl("fsck").stderr

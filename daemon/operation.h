@@ -270,16 +270,18 @@ bool store_sweep_waiting(struct store *store, int64_t sweep, int64_t *position,
 bool store_sweep_check(struct store *store, const struct stored_job *job,
                        struct error *error);
 
+/* The job of an attempt that has not ended; 0: there is none. */
+bool store_attempt_job(struct store *store, int64_t attempt, int64_t *job,
+                       struct error *error);
+
 /* An attempt goes on from `step`: the event of that, and of what was lost by
  * the attempt before it. */
 bool store_attempt_resumed(struct store *store, int64_t attempt, int64_t step,
                            struct error *error);
 
-/* The time limit of a job: the seconds it has left, NaN: no limit; what its
- * attempt took; and whether it is over, with the reason for its failure. */
+/* The time limit of a job: the seconds it has left, NaN: no limit; and whether
+ * it is over, with the reason for its failure. */
 bool store_limit_load(struct store *store, int64_t job, double *seconds_left,
-                      struct error *error);
-bool store_limit_took(struct store *store, int64_t attempt, double seconds,
                       struct error *error);
 /* The sweep has another one from now on: those of its jobs that run hear so. */
 bool store_limit_changed(struct store *store, int64_t sweep,
@@ -329,6 +331,10 @@ bool store_checkpoints_load(struct store *store, struct dispatch *dispatch,
     "ifnull((SELECT max(last_job) FROM deletion), 0), "                        \
     "ifnull((SELECT max(last) FROM missing WHERE kind = 'sweep'), 0))"
 
+/* A piece of the end of a sweep that is marked as deleted; `*is_done` when
+ * nothing is left. */
+bool store_removal_go_on(struct store *store, int64_t sweep, bool *is_done,
+                         struct error *error);
 /* ERROR_CONFLICT when the sweep that this request has made, or that this
  * request has deleted, is gone: what is done once is not done again. */
 bool store_deletion_check(struct store *store, const char *request_id,

@@ -99,7 +99,8 @@ struct store_hooks {
     void (*on_hook)(void *user, const struct hook_order *order);
     /* The table of events has come to this id. */
     void (*on_event)(void *user, int64_t event, const char *kind);
-    /* A job waits after a crash: have store_retry called in so many seconds. */
+    /* A job waits after a crash: have store_wait_over called in so many
+     * seconds. */
     void (*on_wait)(void *user, int64_t job, double seconds);
     /* A job waits for a GPU that none of ours uses: look how it is, now or when
      * something may have changed, and call store_device_answer. */
@@ -211,9 +212,8 @@ void store_slot_open(struct store *store, int slot, const char *device,
                      const char *device_class);
 /* Sends what failed or was cancelled to the queue again; with a time limit for
  * the sweep from then on, unless it is -1. */
-void store_retry_jobs(struct store *store, const char *target,
-                      int64_t time_limit, const struct caller *caller,
-                      store_reply *reply, void *user);
+void store_retry(struct store *store, const char *target, int64_t time_limit,
+                 const struct caller *caller, store_reply *reply, void *user);
 /* No more dispatches until that is undone, over restarts too; of operators. */
 void store_set_drained(struct store *store, bool is_drained,
                        const struct caller *caller, store_reply *reply,
@@ -240,7 +240,7 @@ void store_device_answer(struct store *store, int device, bool is_free,
  * beginning; without it, it is a second. */
 void store_set_retry(struct store *store, double seconds);
 /* The wait of on_wait is over. */
-void store_retry(struct store *store, int64_t job);
+void store_wait_over(struct store *store, int64_t job);
 
 /* No more dispatches (shutdown).  Replied with {"running": n}. */
 void store_drain(struct store *store, store_reply *reply, void *user);

@@ -31,13 +31,14 @@ static const struct {
     [OUTCOME_stalled] = {"stalled", "a stall"},
 };
 
-static bool find_job(struct store *store, int64_t attempt, int64_t *job,
-                     struct error *error)
+bool store_attempt_job(struct store *store, int64_t attempt, int64_t *job,
+                       struct error *error)
 {
     struct statement *s =
         db_sql(store->db,
                "SELECT job_id FROM attempt WHERE id = ? AND ended_at IS NULL");
     bind_integer(s, attempt);
+    *job = 0;
     while (statement_next(s))
         *job = column_integer(s, 0);
     return statement_finish(s, error);
@@ -204,7 +205,7 @@ static bool run_ending(struct store *store, struct operation *operation,
     struct ending_operation *o = (struct ending_operation *)operation;
     int64_t job = 0;
     correct(store, o->attempt, &o->ending);
-    if (!find_job(store, o->attempt, &job, error))
+    if (!store_attempt_job(store, o->attempt, &job, error))
         return false;
     if (job && o->ending.outcome == OUTCOME_done &&
         !check_done(store, job, &o->ending, error))

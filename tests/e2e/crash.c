@@ -30,6 +30,13 @@ static const char *const hows[] = {
 
 static atomic_long calls;
 
+/* What the other threads say too early has been heard by then. */
+static void die(void)
+{
+    usleep(20000);
+    kill(getpid(), SIGKILL);
+}
+
 static int is_ours(void)
 {
     const char *program = getenv("CRASH_PROGRAM");
@@ -59,7 +66,7 @@ static enum how fate(void)
         how = chosen();
     errno = saved;
     if (how == KILL)
-        kill(getpid(), SIGKILL);
+        die();
     return how;
 }
 
@@ -68,7 +75,7 @@ static int fails(void)
 {
     enum how how = fate();
     if (how == TORN)
-        kill(getpid(), SIGKILL);
+        die();
     if (how == FAIL_EIO)
         errno = EIO;
     if (how == FAIL_ENOSPC)
@@ -91,7 +98,7 @@ __attribute__((destructor)) static void count(void)
     switch (fate()) {                                                          \
     case TORN:                                                                 \
         (void)!half;                                                           \
-        kill(getpid(), SIGKILL);                                               \
+        die();                                               \
         return -1;                                                             \
     case SHORT:                                                                \
         return size > 1 ? half : whole;                                        \

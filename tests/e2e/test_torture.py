@@ -167,12 +167,16 @@ def ask_database(daemon, sql, *values):
 
 
 def await_ended(daemon, pids):
-    """Until the killed workers' attempts are known to be over."""
+    """Until the killed workers are known to be gone, and what they were at, which
+    may have been dispatched to them after their death, to be over."""
     deadline = time.monotonic() + PATIENCE_S
+    with daemon.client() as client:
+        while set(pids) & {slot["worker_pid"] for slot in client.call("status")["slots"]}:
+            assert time.monotonic() < deadline, f"workers {pids} were killed: nobody sees it"
     for pid in pids:
         while ask_database(daemon, "SELECT count(*) FROM attempt WHERE pid = ? "
                                    "AND ended_at IS NULL", pid):
-            assert time.monotonic() < deadline, f"worker {pid} was killed: nobody sees it"
+            assert time.monotonic() < deadline, f"worker {pid} was killed: its attempt goes on"
 
 
 def crashes(daemon):

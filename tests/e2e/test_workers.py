@@ -53,6 +53,22 @@ def await_text(client, job, wanted):
     return text
 
 
+def test_a_folder_that_cannot_be_made_is_tried_again(new_daemon):
+    """Disks fail, and come back."""
+    daemon = new_daemon(slots=1).start(*SOON)
+    runs = daemon.state / "runs"
+    runs.rename(daemon.state / "away")
+    runs.touch()
+    with daemon.client() as client:
+        client.submit(JOB)
+        await_text(client, 1, "after a crash")
+        assert "cannot make the folder" in attempts(client)[0]["message"]
+        runs.unlink()
+        (daemon.state / "away").rename(runs)
+        client.await_final("job")
+        assert outcomes(client) == ["crashed"] * (len(outcomes(client)) - 1) + ["done"]
+
+
 def await_rows(client, count):
     """Waits until so many rows of LONG are stored."""
     deadline = time.monotonic() + 60

@@ -49,21 +49,22 @@ LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 schema_FILES = axis control diagnostic error event faults inbox job json key \
 	memory message nearest paths setting settings spec syntax utf8 widths \
 	work
-daemon_FILES = attempt ballast clock columns config connection \
-	connection_out cpu datasets db fleet folder gaitd gaitd_store gate \
-	hello holding hooks hub keeper limits listener lock log loop_errand \
-	loop_stat method notice notify operation option peer process pulse \
-	query query_counts query_deletion query_events query_explain \
-	query_groups query_history query_list query_results query_show \
-	query_sweeps query_verification query_waiting reader repeat request \
-	request_ask request_order request_status request_submit retries rights \
-	run_folder server sibling slot store store_after store_attempt \
-	store_checkpoint store_commit store_control store_deletion \
-	store_diagnostic store_disk store_dispatch store_drain store_ending \
-	store_event store_finish store_hook store_job store_limit store_move \
-	store_queue store_quota store_retry store_retry_jobs store_submit \
-	store_sweep store_target store_verify store_visit submission tables \
-	tail tally target user wish
+daemon_FILES = attempt backup ballast clock columns config connection \
+	connection_out cpu datasets db fleet folder fsck fsck_main fsck_rule \
+	gaitd gaitd_store gate hello holding hooks hub keeper ledger \
+	ledger_file limits listener lock log loop_errand loop_stat method \
+	missing notice notify operation option peer process pulse query \
+	query_counts query_deletion query_events query_explain query_groups \
+	query_history query_list query_results query_show query_sweeps \
+	query_upkeep query_verification query_waiting reader repeat request \
+	request_ask request_order request_status request_submit request_upkeep \
+	retries rights run_folder server sibling slot store store_after \
+	store_attempt store_checkpoint store_commit store_control \
+	store_deletion store_diagnostic store_disk store_dispatch store_drain \
+	store_ending store_event store_finish store_hook store_job store_limit \
+	store_move store_queue store_quota store_retry store_retry_jobs \
+	store_submit store_sweep store_target store_verify store_visit \
+	submission tables tail tally target user wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
 	npz pace phase rows safetensors selftest session task teller \
 	engine/agreement \
@@ -74,12 +75,12 @@ worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
 	engine/rule_dfa engine/rule_fa engine/rule_gait \
 	engine/rule_gait_published engine/rule_itp engine/rule_tp \
 	engine/snapshot engine/step engine/stream engine/trainer
-client_FILES = board chart cmd_control cmd_delete cmd_drain cmd_events \
-	cmd_explain cmd_history cmd_keep cmd_list cmd_plot cmd_queue \
-	cmd_results cmd_retry cmd_show cmd_shutdown cmd_status cmd_submit \
-	cmd_verify cmd_wait cmd_watch connection curves deadline exits grid \
-	help listing moment news options output plot style submission table \
-	text watcher
+client_FILES = board chart cmd_backup cmd_control cmd_delete cmd_drain \
+	cmd_events cmd_explain cmd_fsck cmd_history cmd_keep cmd_list cmd_plot \
+	cmd_queue cmd_results cmd_retry cmd_show cmd_shutdown cmd_status \
+	cmd_submit cmd_verify cmd_wait cmd_watch connection curves deadline \
+	exits grid help listing moment news options output plot style \
+	submission table text watcher
 schema_PACKAGES = libcjson libxxhash
 daemon_PACKAGES = libuv sqlite3
 worker_PACKAGES = openblas lapacke zlib
@@ -230,7 +231,7 @@ e2e: all
 
 # On a machine that does nothing else: hours, and at the end what was done.
 # TORTURE="crash" chooses, GAITD_TORTURE_STRIDE=7 takes every seventh write.
-TORTURE ?= hostile torture crash
+TORTURE ?= hostile torture crash wal
 torture: all
 	@GAITD_TORTURE=1 $(SANITIZER_OPTIONS) GAITD_BUILD='$(abspath $(BUILD))' \
 		PYTHONDONTWRITEBYTECODE=1 \

@@ -45,6 +45,8 @@
     X(delete)                                                                  \
     G("daemon")                                                                \
     X(status)                                                                  \
+    X(fsck)                                                                    \
+    X(backup)                                                                  \
     X(drain)                                                                   \
     X(shutdown)
 

@@ -41,6 +41,9 @@ void config_help(FILE *out)
         fprintf(out, "\n");
     }
     fprintf(out, "  --version\n        print the version and exit\n"
+                 "  --fsck\n        check the database and the checkpoints "
+                 "of a gaitd that does not run, and exit:\n        0 all is "
+                 "well, 1 it is not\n"
                  "  --help\n        print this and exit\n");
 }
 
@@ -97,6 +100,8 @@ static struct cJSON *note_flags(struct config *config, int argc, char **argv,
             config->wants_help = true, i++;
         else if (strcmp(argv[i], "--version") == 0)
             config->wants_version = true, i++;
+        else if (strcmp(argv[i], "--fsck") == 0)
+            config->wants_fsck = true, i++;
         else
             i += note_flag(argv[i], argv[i + 1], flags, faults);
     }

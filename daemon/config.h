@@ -113,7 +113,7 @@ enum option_type {
 
 struct config {
     OPTIONS(OPTION_FIELD)
-    bool wants_help, wants_version;
+    bool wants_help, wants_version, wants_fsck;
 };
 
 /* Reads flags and file.  False with every fault there is in `faults`; either

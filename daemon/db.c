@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <math.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,9 @@ struct db {
     struct statement statements[STATEMENTS_MAX];
     int statement_count;
     int wal_pages, copied_pages; /* in the WAL; of them copied */
+    bool is_copied;              /* db_is_copied */
     double deadline_s, deadline; /* as asked; monotonic, 0 for none */
+    atomic_bool is_stopped;
 };
 
 /* Failures. */
@@ -40,6 +43,8 @@ struct db {
 static bool fail(struct db *db, int result, struct error *error)
 {
     db->result = result;
+    if ((result & 0xff) == SQLITE_INTERRUPT && db_is_stopped(db))
+        return error_set(error, ERROR_BUSY, "gaitd is shutting down");
     if ((result & 0xff) == SQLITE_INTERRUPT)
         return error_set(error, ERROR_BUSY, "took longer than %g s",
                          db->deadline_s);
@@ -83,7 +88,8 @@ static int on_wal(void *user, sqlite3 *handle, const char *name, int pages)
 static int on_progress(void *user)
 {
     const struct db *db = user;
-    return db->deadline > 0 && clock_monotonic() > db->deadline;
+    return db_is_stopped(db) ||
+           (db->deadline > 0 && clock_monotonic() > db->deadline);
 }
 
 static bool prepare_writing(struct db *db, struct error *error)
@@ -362,6 +368,11 @@ void db_undo(struct db *db)
     db->result = result;
 }
 
+bool db_is_halfway(const struct db *db)
+{
+    return db->result == SQLITE_READONLY_ROLLBACK;
+}
+
 int64_t db_written(const struct db *db)
 {
     return sqlite3_total_changes64(db->handle);
@@ -386,6 +397,7 @@ static bool copy(struct db *db, int mode, struct error *error)
 {
     int result = sqlite3_wal_checkpoint_v2(db->handle, NULL, mode,
                                            &db->wal_pages, &db->copied_pages);
+    db->is_copied = result == SQLITE_OK && db->copied_pages == db->wal_pages;
     /* A reader in the way: what it allows has been copied; ask again only
      * when the WAL has grown. */
     db->copied_pages = db->wal_pages;
@@ -404,6 +416,26 @@ bool db_restart(struct db *db, struct error *error)
     bool is_fine = copy(db, SQLITE_CHECKPOINT_RESTART, error);
     sqlite3_busy_timeout(db->handle, BUSY_MS);
     return is_fine;
+}
+
+bool db_is_copied(const struct db *db)
+{
+    return db->is_copied;
+}
+
+const char *db_path(const struct db *db)
+{
+    return db->path;
+}
+
+void db_stop(struct db *db)
+{
+    atomic_store(&db->is_stopped, true);
+}
+
+bool db_is_stopped(const struct db *db)
+{
+    return atomic_load(&db->is_stopped);
 }
 
 void db_deadline(struct db *db, double seconds)

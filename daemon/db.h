@@ -37,6 +37,10 @@ enum db_trouble {
 };
 enum db_trouble db_trouble(const struct db *db);
 
+/* A connection for reading failed because the file's first transaction, the one
+ * before there is a WAL, was cut off: a writing one undoes it. */
+bool db_is_halfway(const struct db *db);
+
 /* Several statements, separated by semicolons, without parameters. */
 bool db_script(struct db *db, const char *sql, struct error *error);
 
@@ -93,6 +97,13 @@ int db_wal_length(const struct db *db);
 int db_wal_pages(const struct db *db);
 bool db_checkpoint(struct db *db, struct error *error);
 bool db_restart(struct db *db, struct error *error);
+bool db_is_copied(const struct db *db); /* the last copying left nothing out */
+
+const char *db_path(const struct db *db);
+
+/* From any thread: every statement fails with ERROR_BUSY from now on. */
+void db_stop(struct db *db);
+bool db_is_stopped(const struct db *db);
 
 /* Statements fail with ERROR_BUSY `seconds` from now; 0: never. */
 void db_deadline(struct db *db, double seconds);

@@ -67,7 +67,9 @@ static void on_store_wake(uv_async_t *async)
 
 static void on_reader_wake(uv_async_t *async)
 {
-    reader_deliver(((struct gaitd *)async->data)->reader);
+    const struct gaitd *gaitd = async->data;
+    reader_deliver(gaitd->reader);
+    reader_deliver(gaitd->upkeep);
 }
 
 /* The other parts' hooks. */
@@ -336,8 +338,8 @@ static void close_all(struct gaitd *gaitd)
         datasets_stop(gaitd->datasets);
     hooks_free(gaitd->hooks); /* before the store, which it tells */
     gaitd->hooks = NULL;
-    if (gaitd->reader)
-        reader_close(gaitd->reader);
+    reader_close(gaitd->upkeep);
+    reader_close(gaitd->reader);
     keeper_stop(gaitd->keeper);
     if (gaitd->store)
         store_close(gaitd->store);
@@ -356,6 +358,7 @@ static void close_all(struct gaitd *gaitd)
     datasets_free(gaitd->datasets);
     hub_free(gaitd->hub);
     gate_free(gaitd->gate);
+    gate_free(gaitd->upkeep_gate);
     lock_release(&loop->run_lock);
     lock_release(&loop->lock);
 }

@@ -26,8 +26,9 @@ struct gaitd {
     char worker[PATH_BYTES];
     struct hello hello; /* of the worker program */
     struct store *store;
-    struct gate *gate; /* between the store and the readers */
+    struct gate *gate, *upkeep_gate; /* between the store and the readers */
     struct reader *reader;
+    struct reader *upkeep; /* for fsck and backup, which take long */
     struct keeper *keeper;
     struct datasets *datasets;
     struct fleet *fleet;

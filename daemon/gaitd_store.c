@@ -58,6 +58,11 @@ static void on_stop(void *user, int64_t attempt)
     fleet_stop_attempt(gaitd->fleet, attempt);
 }
 
+static void on_limited(void *user, int64_t attempt)
+{
+    limits_change(((struct gaitd *)user)->limits, attempt);
+}
+
 static void on_refused(void *user, int64_t attempt, const struct error *error)
 {
     struct gaitd *gaitd = user;
@@ -143,6 +148,7 @@ bool gaitd_open_store(struct gaitd *gaitd, struct error *error)
         .on_committed = on_committed,
         .on_closed = on_closed,
         .on_stop = on_stop,
+        .on_limited = on_limited,
         .on_refused = on_refused,
         .on_hook = on_hook,
         .on_event = on_event,
@@ -160,8 +166,15 @@ bool gaitd_open_store(struct gaitd *gaitd, struct error *error)
     if (!gaitd->store || !open_keeper(gaitd, path, error))
         return false;
     store_limit_users(gaitd->store, config->max_running_per_user);
+    if (store_lost(gaitd->store))
+        log_write(&gaitd->log, LOG_error, "%s", store_lost(gaitd->store));
     gaitd->reader =
         reader_open(path, gaitd->gate, (int)config->query_threads,
                     config->query_deadline_s, gaitd_wake_reader, gaitd, error);
-    return gaitd->reader != NULL;
+    /* One at a time, and the store does not wait for it. */
+    gaitd->upkeep_gate = gate_new();
+    gaitd->upkeep = gaitd->reader ? reader_open(path, gaitd->upkeep_gate, 1, 0,
+                                                gaitd_wake_reader, gaitd, error)
+                                  : NULL;
+    return gaitd->upkeep != NULL;
 }

@@ -12,6 +12,7 @@
 #include "daemon/log.h"
 #include "daemon/tail.h"
 #include "schema/memory.h"
+#include "schema/nearest.h"
 
 enum { EXIT_TO_EOF_MS = 2000 };
 
@@ -79,6 +80,26 @@ char *hook_argument(const char *pattern, const struct hook_order *order)
         made = longer;
     }
     return made;
+}
+
+bool hook_check(const struct config *config, const char *name,
+                struct error *error)
+{
+    const struct cJSON *hook;
+    struct nearest nearest;
+    if (!*name || cJSON_GetObjectItemCaseSensitive(config->hooks, name))
+        return true;
+    nearest_init(&nearest, name);
+    cJSON_ArrayForEach(hook, config->hooks) nearest_try(&nearest, hook->string);
+    if (nearest.word)
+        return error_set(error, ERROR_PARAMS,
+                         "\"%s\" is not a hook of this gaitd, did you mean "
+                         "\"%s\"?",
+                         name, nearest.word);
+    return error_set(error, ERROR_PARAMS,
+                     "\"%s\" is not a hook of this gaitd: its owner sets hooks "
+                     "in gaitd.json",
+                     name);
 }
 
 /* argv of the order, NULL when there is no such hook; release_arguments. */

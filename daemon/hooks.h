@@ -34,6 +34,10 @@ void hooks_free(struct hooks *hooks); /* NULL is allowed */
 /* Runs it when there is room; an order that is known already is ignored. */
 void hooks_run(struct hooks *hooks, const struct hook_order *order);
 
+/* Whether gaitd's owner has set one of that name, or it is "". */
+bool hook_check(const struct config *config, const char *name,
+                struct error *error);
+
 /* The argument with "{sweep}", "{id}", "{owner}", "{done}", "{failed}" and
  * "{cancelled}" replaced; other braces stay.  The caller's. */
 char *hook_argument(const char *pattern, const struct hook_order *order);

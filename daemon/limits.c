@@ -16,7 +16,7 @@ struct clock {
     struct store *store;
     int64_t attempt;
     uint64_t began_ms;
-    double seconds_left; /* when it began */
+    double seconds_left; /* when it began; NaN: there was no limit */
 };
 
 struct limits {
@@ -79,8 +79,6 @@ static void on_tick(uv_timer_t *timer)
 
 void limits_begin(struct limits *limits, const struct dispatch *dispatch)
 {
-    if (isnan(dispatch->seconds_left))
-        return;
     struct clock *clock = xcalloc(1, sizeof *clock);
     uv_timer_init(limits->loop, &clock->timer);
     uv_update_time(limits->loop);
@@ -93,8 +91,15 @@ void limits_begin(struct limits *limits, const struct dispatch *dispatch)
     limits->clocks = clock;
     if (clock->seconds_left <= 0)
         on_tick(&clock->timer);
-    else
+    else if (!isnan(clock->seconds_left))
         wait_on(clock);
+}
+
+void limits_change(struct limits *limits, int64_t attempt)
+{
+    for (struct clock *clock = limits->clocks; clock; clock = clock->next)
+        if (clock->attempt == attempt)
+            on_tick(&clock->timer);
 }
 
 void limits_end(struct limits *limits, int64_t attempt)

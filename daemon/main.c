@@ -1,6 +1,7 @@
 /* main.c: gaitd, the daemon.  Reads its options and runs. */
 #include <stdio.h>
 
+#include "daemon/fsck.h"
 #include "daemon/gaitd.h"
 #include "schema/json.h"
 
@@ -29,6 +30,8 @@ int main(int argc, char **argv)
         config_help(stdout);
     else if (config.wants_version)
         printf("gaitd %s\n", GAITD_VERSION);
+    else if (config.wants_fsck)
+        status = fsck_main(&config);
     else
         status = gaitd_run(&config);
     config_release(&config);

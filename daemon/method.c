@@ -66,6 +66,10 @@ static const struct method methods[] = {
     {"verify", request_verify, {TARGET, {"request_id", PARAM_TEXT, false}}},
     {"verification", request_ask, {TARGET, PAGE}},
     {"watch", request_watch, {TARGET}},
+    {"fsck", request_fsck, {{NULL, PARAM_TEXT, true}}},
+    {"backup",
+     request_backup,
+     {{"file", PARAM_TEXT, false}, {"force", PARAM_BOOLEAN, true}}},
     {"status", request_status, {{"look", PARAM_BOOLEAN, true}}},
     {"shutdown", request_shutdown, {{NULL, PARAM_TEXT, true}}},
 };

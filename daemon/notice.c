@@ -237,6 +237,17 @@ void notice_stop(struct notices *notices, int64_t attempt)
     add(notices, 0, deliver_stop)->attempt = attempt;
 }
 
+static void deliver_limited(struct notice *notice,
+                            const struct store_hooks *hooks)
+{
+    hooks->on_limited(hooks->user, notice->attempt);
+}
+
+void notice_limited(struct notices *notices, int64_t attempt)
+{
+    add(notices, 0, deliver_limited)->attempt = attempt;
+}
+
 static void deliver_hook(struct notice *notice, const struct store_hooks *hooks)
 {
     hooks->on_hook(hooks->user, notice->order);

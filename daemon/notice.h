@@ -33,6 +33,7 @@ void notice_dispatch(struct notices *notices, const struct dispatch *dispatch);
 void notice_change(struct notices *notices, const struct job_change *change);
 void notice_closed(struct notices *notices, int64_t attempt);
 void notice_stop(struct notices *notices, int64_t attempt);
+void notice_limited(struct notices *notices, int64_t attempt);
 void notice_refused(struct notices *notices, int64_t attempt,
                     const struct error *error);
 void notice_hook(struct notices *notices, const struct hook_order *order);

@@ -15,6 +15,7 @@
 
 #include "daemon/ballast.h"
 #include "daemon/db.h"
+#include "daemon/ledger.h"
 #include "daemon/notice.h"
 #include "daemon/store.h"
 
@@ -82,6 +83,8 @@ struct store {
 
     /* The store's thread only. */
     struct db *db;
+    struct ledger *ledger;
+    char *lost; /* store_lost */
     struct ballast ballast;
     double ballast_tried;         /* to be renewed, monotonic */
     struct operations kept;       /* to be tried again */
@@ -139,6 +142,8 @@ void store_break_down(struct store *store, const struct error *error);
 bool store_disk_check(struct store *store, struct error *error);
 /* Between transactions; false as db_checkpoint. */
 bool store_disk_care(struct store *store, bool is_idle, struct error *error);
+/* Copies all of the WAL that readers allow. */
+bool store_disk_copy(struct store *store, struct error *error);
 
 /* Whether the operation has had its time in this transaction: what follows
  * waits for the commit, so this is well below what a user notices. */
@@ -166,13 +171,16 @@ bool store_job_tell(struct store *store, const struct stored_job *job,
                     struct error *error);
 
 /* Ends the queued jobs of a run that have their epochs or cannot get them,
- * and lets the next one go when nothing trains the run.  To be called after
+ * and lets the next ones go when nothing trains the run.  To be called after
  * whatever changed a run or one of its jobs. */
 bool store_run_wake(struct store *store, int64_t run, struct error *error);
 
-/* The last part of it alone: makes the lowest queued job ready, unless another
- * job of the run is, or an attempt is under way. */
+/* The last part of it alone: makes queued jobs ready (store_job.c), unless an
+ * attempt is under way. */
 bool store_run_release(struct store *store, int64_t run, struct error *error);
+
+/* Its jobs are not ready any more: one of them is being dispatched. */
+bool store_run_take(struct store *store, int64_t run, struct error *error);
 
 /* Sweeps go in in pieces: ids are reserved, which no other sweep gets while
  * gaitd runs; the sweep begins, incomplete; its jobs are inserted, queued and
@@ -242,6 +250,12 @@ bool store_hook_order(struct store *store, const char *name, int64_t sweep,
 /* What is left of cancelling the rest of sweeps with fail_fast. */
 bool store_fail_fast_recover(struct store *store, struct error *error);
 
+/* The next job of a complete sweep that is held or queued, from `*position` on
+ * (which becomes its own) and then from the first: so none is missed, though
+ * what was looked at may have been undone.  *job: 0 when there is none. */
+bool store_sweep_waiting(struct store *store, int64_t sweep, int64_t *position,
+                         int64_t *job, struct error *error);
+
 /* A job has become final: what that means for its sweep. */
 bool store_sweep_check(struct store *store, const struct stored_job *job,
                        struct error *error);
@@ -257,6 +271,9 @@ bool store_limit_load(struct store *store, int64_t job, double *seconds_left,
                       struct error *error);
 bool store_limit_took(struct store *store, int64_t attempt, double seconds,
                       struct error *error);
+/* The sweep has another one from now on: those of its jobs that run hear so. */
+bool store_limit_changed(struct store *store, int64_t sweep,
+                         struct error *error);
 bool store_limit_check(struct store *store, const struct stored_job *job,
                        bool *is_over, struct error *reason,
                        struct error *error);
@@ -287,13 +304,15 @@ bool store_job_wait(struct store *store, const struct stored_job *job,
 bool store_checkpoints_load(struct store *store, struct dispatch *dispatch,
                             struct error *error);
 
-/* The highest id there is, or was. */
+/* The highest id there is, or was, also in a log that was damaged. */
 #define STORE_LAST_SWEEP                                                       \
     "SELECT max(ifnull((SELECT max(id) FROM sweep), 0), "                      \
-    "ifnull((SELECT max(last_sweep) FROM deletion), 0))"
+    "ifnull((SELECT max(last_sweep) FROM deletion), 0), "                      \
+    "ifnull((SELECT max(item) FROM missing WHERE kind = 'sweep'), 0))"
 #define STORE_LAST_JOB                                                         \
     "SELECT max(ifnull((SELECT max(id) FROM job), 0), "                        \
-    "ifnull((SELECT max(last_job) FROM deletion), 0))"
+    "ifnull((SELECT max(last_job) FROM deletion), 0), "                        \
+    "ifnull((SELECT max(last) FROM missing WHERE kind = 'sweep'), 0))"
 
 /* ERROR_CONFLICT when the sweep that this request has made, or that this
  * request has deleted, is gone: what is done once is not done again. */

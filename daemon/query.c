@@ -22,6 +22,7 @@ static const struct {
     {"results", query_results},   {"counts", query_counts},
     {"explain", query_explain},   {"verification", query_verification},
     {"deletion", query_deletion}, {"events", query_events},
+    {"fsck", query_fsck},         {"backup", query_backup},
 };
 
 query_function *query_find(const char *method)

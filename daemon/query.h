@@ -25,7 +25,7 @@ query_function *query_find(const char *method); /* NULL: no such question */
 
 query_function query_list, query_sweeps, query_show, query_history,
     query_results, query_counts, query_explain, query_verification,
-    query_deletion, query_events;
+    query_deletion, query_events, query_fsck, query_backup;
 
 /* The page that is asked for, as it fills.  It is full at `limit` rows, or
  * before they no longer fit one message. */

@@ -201,6 +201,8 @@ void reader_close(struct reader *reader)
     reader->is_closing = true;
     pthread_cond_broadcast(&reader->changed);
     pthread_mutex_unlock(&reader->mutex);
+    for (int i = 0; i < reader->thread_count && reader->deadline_s <= 0; i++)
+        db_stop(reader->threads[i].db);
     for (int i = 0; i < reader->thread_count; i++) {
         pthread_join(reader->threads[i].id, NULL);
         db_close(reader->threads[i].db);

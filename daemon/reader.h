@@ -13,7 +13,8 @@
 struct reader;
 
 /* `gate` is borrowed; each question passes through it.  `wake` as in store.h;
- * the loop then calls reader_deliver. */
+ * the loop then calls reader_deliver.  deadline_s 0: none; such questions are
+ * stopped when the reader closes. */
 struct reader *reader_open(const char *path, struct gate *gate, int threads,
                            double deadline_s, void (*wake)(void *user),
                            void *user, struct error *error);

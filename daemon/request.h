@@ -80,4 +80,8 @@ void request_submit_prepare(struct request *request);
 void request_submit(struct request *request);
 void request_submit_forget(void *prepared);
 
+/* request_upkeep.c */
+void request_fsck(struct request *request);
+void request_backup(struct request *request);
+
 #endif

@@ -2,6 +2,7 @@
 #include <cjson/cJSON.h>
 #include <string.h>
 
+#include "daemon/hooks.h"
 #include "daemon/keeper.h"
 #include "daemon/method.h"
 #include "daemon/request.h"
@@ -25,10 +26,16 @@ void request_order(struct request *request)
 
 void request_control(struct request *request)
 {
-    store_control(request->gaitd->store, request_target(request),
-                  cJSON_GetObjectItemCaseSensitive(request->params, "controls"),
-                  connection_caller(request->connection), request_reply,
-                  request);
+    const struct cJSON *controls =
+        cJSON_GetObjectItemCaseSensitive(request->params, "controls");
+    struct error error;
+    if (hook_check(request->gaitd->config,
+                   json_text_or(controls, "on_finish", ""), &error))
+        store_control(request->gaitd->store, request_target(request), controls,
+                      connection_caller(request->connection), request_reply,
+                      request);
+    else
+        request_refuse(request, error.code, "on_finish: %s", error.text);
 }
 
 void request_retry(struct request *request)

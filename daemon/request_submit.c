@@ -12,11 +12,11 @@
 
 #include "daemon/datasets.h"
 #include "daemon/fleet.h"
+#include "daemon/hooks.h"
 #include "daemon/request.h"
 #include "daemon/server.h"
 #include "schema/memory.h"
 #include "schema/message.h"
-#include "schema/nearest.h"
 #include "schema/spec.h"
 
 enum { WISHES_MAX = 100 }; /* data sets that one spec may name */
@@ -232,26 +232,12 @@ void request_submit_forget(void *prepared)
     free(submit);
 }
 
-/* Whether gaitd's owner has set one of that name. */
 static void check_hook(struct submit *submit)
 {
-    const char *name = submit->submission->controls.on_finish;
-    const struct cJSON *hooks = submit->request->gaitd->config->hooks;
-    const struct cJSON *hook;
-    struct nearest nearest;
-    if (!*name || cJSON_GetObjectItemCaseSensitive(hooks, name))
-        return;
-    nearest_init(&nearest, name);
-    cJSON_ArrayForEach(hook, hooks) nearest_try(&nearest, hook->string);
-    if (nearest.word)
-        faults_add(&submit->faults, "on_finish",
-                   "\"%s\" is not a hook of this gaitd, did you mean \"%s\"?",
-                   name, nearest.word);
-    else
-        faults_add(&submit->faults, "on_finish",
-                   "\"%s\" is not a hook of this gaitd: its owner sets hooks "
-                   "in gaitd.json",
-                   name);
+    struct error error;
+    if (!hook_check(submit->request->gaitd->config,
+                    submit->submission->controls.on_finish, &error))
+        faults_add(&submit->faults, "on_finish", "%s", error.text);
 }
 
 static void read_controls(struct submit *submit)

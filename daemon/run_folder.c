@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "schema/memory.h"
 
@@ -101,11 +102,12 @@ void run_files_release(struct run_files *files)
     *files = (struct run_files){0};
 }
 
+static const char begin[] = "{\"__metadata__\":{\"hash\":\"";
+enum { LENGTH_BYTES = 8, HASH = 32 };
+
 bool run_file_read(const char *folder, const struct run_file *file,
                    struct saved_checkpoint *saved)
 {
-    static const char begin[] = "{\"__metadata__\":{\"hash\":\"";
-    enum { LENGTH_BYTES = 8, HASH = 32 };
     char path[PATH_BYTES], head[LENGTH_BYTES + sizeof begin - 1 + HASH];
     struct error error;
     int fd = path_join(path, folder, file->name, &error)
@@ -122,6 +124,65 @@ bool run_file_read(const char *folder, const struct run_file *file,
         return false;
     memcpy(saved->hash, head + sizeof head - HASH, HASH);
     return strspn(saved->hash, "0123456789abcdef") == HASH;
+}
+
+/* Hashes the rest of the file. */
+static bool add_rest(FILE *file, XXH3_state_t *state)
+{
+    enum { PIECE = 1 << 16 };
+    char *piece = xmalloc(PIECE);
+    size_t bytes;
+    while ((bytes = fread(piece, 1, PIECE, file)) > 0)
+        XXH3_128bits_update(state, piece, bytes);
+    free(piece);
+    return !ferror(file);
+}
+
+/* The file with zeros in place of its hash; `*known`: what stands there. */
+static bool hash_file(FILE *file, char known[HASH + 1], char found[HASH + 1])
+{
+    char head[LENGTH_BYTES + sizeof begin - 1 + HASH];
+    if (fread(head, 1, sizeof head, file) != sizeof head)
+        return false;
+    memcpy(known, head + sizeof head - HASH, HASH);
+    known[HASH] = '\0';
+    memset(head + sizeof head - HASH, '0', HASH);
+    XXH3_state_t *state = XXH3_createState();
+    XXH3_128bits_reset(state);
+    XXH3_128bits_update(state, head, sizeof head);
+    bool is_read = add_rest(file, state);
+    XXH128_canonical_t bytes;
+    XXH128_canonicalFromHash(&bytes, XXH3_128bits_digest(state));
+    XXH3_freeState(state);
+    for (size_t i = 0; i < sizeof bytes.digest; i++)
+        snprintf(found + 2 * i, 3, "%02x", bytes.digest[i]);
+    return is_read;
+}
+
+bool run_file_check(const char *folder, const struct saved_checkpoint *saved,
+                    struct error *error)
+{
+    char path[PATH_BYTES], known[HASH + 1], found[HASH + 1];
+    if (!path_join(path, folder, saved->file, error))
+        return false;
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return error_set(error, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_IO,
+                         "checkpoint \"%s\" cannot be read: %s", path,
+                         strerror(errno));
+    bool is_read = hash_file(file, known, found);
+    fclose(file);
+    if (!is_read)
+        return error_set(error, ERROR_CORRUPT, "checkpoint \"%s\" is cut off",
+                         path);
+    if (strcmp(known, found) != 0)
+        return error_set(error, ERROR_CORRUPT,
+                         "checkpoint \"%s\": its bytes do not match its hash",
+                         path);
+    return strcmp(known, saved->hash) == 0 ||
+           error_set(error, ERROR_CORRUPT,
+                     "checkpoint \"%s\": its hash is %s, and gaitd knows %s",
+                     path, known, saved->hash);
 }
 
 /* The folder as a whole. */

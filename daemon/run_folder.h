@@ -60,4 +60,9 @@ void run_folder_remove(const char *folder);
 bool run_file_read(const char *folder, const struct run_file *file,
                    struct saved_checkpoint *saved);
 
+/* Reads all of it: false when its bytes do not match its hash, or that is not
+ * the one that is known. */
+bool run_file_check(const char *folder, const struct saved_checkpoint *saved,
+                    struct error *error);
+
 #endif

@@ -157,6 +157,19 @@ static void init(struct store *store, const struct store_hooks *hooks)
     pthread_condattr_destroy(&monotonic);
 }
 
+/* The last connection copies all of the WAL and removes it. */
+static void close_database(struct store *store)
+{
+    if (store->db && store->ledger)
+        ledger_copying(store->ledger);
+    db_close(store->db);
+    ledger_close(store->ledger);
+    free(store->lost);
+    store->db = NULL;
+    store->ledger = NULL;
+    store->lost = NULL;
+}
+
 static void store_free(struct store *store)
 {
     operations_free(&store->waiting);
@@ -168,7 +181,7 @@ static void store_free(struct store *store)
     notices_release(&store->said);
     pthread_cond_destroy(&store->changed);
     pthread_mutex_destroy(&store->mutex);
-    db_close(store->db);
+    close_database(store);
     free(store->slots);
     free(store->attempts);
     free(store->jobs_of);
@@ -179,10 +192,14 @@ static bool recover(struct store *store, struct error *error)
 {
     store->now = clock_wall();
     struct operation *settling = NULL;
-    bool is_fine = db_begin(store->db, error) && store_recover(store, error) &&
+    bool is_fine = db_begin(store->db, error) &&
+                   ledger_recover(store->ledger, store->db, store->now,
+                                  &store->lost, error) &&
+                   store_recover(store, error) &&
                    store_drain_load(store, error) &&
                    store_fail_fast_recover(store, error) &&
                    store_sweep_recover(store, &settling, error) &&
+                   ledger_prepare(store->ledger, store->db, error) &&
                    db_commit(store->db, error);
     if (is_fine)
         operations_add(&store->unfinished, settling);
@@ -198,11 +215,15 @@ static bool open_database(struct store *store, const char *path,
                           struct error *error)
 {
     do {
-        store->db = tables_open(path, error);
-        if (store->db && recover(store, error))
+        store->ledger = ledger_open(path, error);
+        store->db = store->ledger ? tables_open(path, error) : NULL;
+        if (store->db && recover(store, error)) {
+            struct error later; /* then it is done when there is room */
+            ledger_write(store->ledger);
+            store_disk_copy(store, &later);
             return true;
-        db_close(store->db);
-        store->db = NULL;
+        }
+        close_database(store);
     } while (error->code == ERROR_IO && ballast_drop(&store->ballast));
     return false;
 }
@@ -237,6 +258,11 @@ void store_close(struct store *store)
     pthread_join(store->thread, NULL);
     store_deliver(store);
     store_free(store);
+}
+
+const char *store_lost(const struct store *store)
+{
+    return store->lost;
 }
 
 void store_deliver(struct store *store)

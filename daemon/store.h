@@ -90,6 +90,8 @@ struct store_hooks {
     void (*on_closed)(void *user, int64_t attempt);
     /* Tell the attempt to checkpoint and stop: its job was cancelled. */
     void (*on_stop)(void *user, int64_t attempt);
+    /* Its job has another time limit than when it began. */
+    void (*on_limited)(void *user, int64_t attempt);
     /* A row did not fit what is stored; end the attempt with this outcome. */
     void (*on_refused)(void *user, int64_t attempt, const struct error *error);
     void (*on_hook)(void *user, const struct hook_order *order);
@@ -117,6 +119,9 @@ struct store;
  * queued again), starts the thread.  Refuses a database of a newer version. */
 struct store *store_open(const char *path, const struct store_hooks *hooks,
                          struct error *error);
+/* What a damaged write-ahead log has lost (ledger.h), as it was noticed when
+ * the store was opened; NULL: nothing. */
+const char *store_lost(const struct store *store);
 /* Finishes what is waiting, stops the thread, closes.  Callbacks of what was
  * waiting are run. */
 void store_close(struct store *store);

@@ -128,12 +128,15 @@ static bool run_all(struct store *store, struct operations *batch,
         if (clock_monotonic() - began > BATCH_S)
             cut(store, batch, o);
     }
-    if (!run_urgent(store, batch, error) || !store_dispatch(store, error))
+    if (!run_urgent(store, batch, error) || !store_dispatch(store, error) ||
+        !ledger_prepare(store->ledger, store->db, error))
         return false;
     *is_known = false;
     prctl(PR_SET_NAME, STORE_COMMITTING);
     bool is_stored = db_commit(store->db, error);
     prctl(PR_SET_NAME, STORE_IDLE);
+    if (is_stored)
+        ledger_write(store->ledger);
     return is_stored;
 }
 

@@ -117,6 +117,8 @@ static bool set_all(struct store *store, const struct control_operation *o,
         count++;
         if (!check(o, control, error) ||
             (o->target.sweep && !set_column(store, o, control, error)) ||
+            (!strcmp(control->name, "time_limit") &&
+             !store_limit_changed(store, o->target.sweep, error)) ||
             !tell(store, o, control, error))
             return false;
     }

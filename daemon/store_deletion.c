@@ -5,6 +5,7 @@
  * name is free.  From there on the rest is bound to happen, at the next start
  * if need be: its jobs go, and with a run's last job the run, which is first
  * given a key that nothing asks for.  Verifications of its jobs go with them.
+ *
  * The row stays, so that no id comes a second time, and neither the request
  * that made the sweep nor the one that deleted it is acted on again.  Files
  * are left to the keeper, which knows them by their missing run.
@@ -24,8 +25,8 @@ struct delete_operation {
     struct operation operation;
     char *target, *request_id; /* NULL: what is left of earlier ones */
     struct caller caller;
-    int64_t sweep; /* once it is marked */
-    int64_t after; /* the last job that was cancelled */
+    int64_t sweep;    /* once it is marked */
+    int64_t position; /* of the last job that was cancelled */
     int64_t finished;
 };
 
@@ -165,6 +166,15 @@ static bool remove_job(struct store *store, int64_t job, int64_t sweep,
            release_run(store, run, sweep, error);
 }
 
+static bool uncount(struct store *store, int64_t job, struct error *error)
+{
+    return change(store,
+                  "UPDATE job_count SET count = count - 1 WHERE "
+                  "(sweep_id, state) = (SELECT sweep_id, state FROM job "
+                  "WHERE id = ?)",
+                  job, error);
+}
+
 /* A verification without jobs goes; one that lost some has fewer. */
 static bool shrink_hidden(struct store *store, int64_t sweep,
                           struct error *error)
@@ -193,6 +203,7 @@ static bool step_job(struct store *store, int64_t sweep, bool *is_there,
         return remove_job(store, job, sweep, error);
     return read_one(store, "SELECT sweep_id FROM job WHERE id = ?", verifier,
                     &hidden, error) &&
+           uncount(store, verifier, error) &&
            remove_job(store, verifier, sweep, error) &&
            shrink_hidden(store, hidden, error);
 }
@@ -208,7 +219,8 @@ static bool finish(struct store *store, int64_t sweep, struct error *error)
         column_copy(s, 0, name, sizeof name);
     if (!statement_finish(s, error))
         return false;
-    return change(store, "DELETE FROM sweep WHERE id = ?", sweep, error) &&
+    return change(store, "DELETE FROM hook WHERE sweep_id = ?", sweep, error) &&
+           change(store, "DELETE FROM sweep WHERE id = ?", sweep, error) &&
            store_sweep_over(store, sweep, error) &&
            (!name[0] ||
             store_event_add(store, "deleted", sweep, 0, name, error));
@@ -276,36 +288,15 @@ static bool refuse_busy(struct store *store, const struct target *target,
                      (long long)verifying, target->name, (long long)verifying);
 }
 
-/* The next one that waits, from where it has come on; 0: none. */
-static bool next_waiting(struct store *store, struct delete_operation *o,
-                         const struct target *target, int64_t *job,
-                         struct error *error)
-{
-    struct statement *s = db_sql(
-        store->db, "SELECT id FROM job WHERE +sweep_id = ? AND id BETWEEN ? "
-                   "AND ? AND state IN ('held', 'queued') AND EXISTS (SELECT 1 "
-                   "FROM job_count WHERE sweep_id = ?1 AND count > 0 AND "
-                   "+state IN ('held', 'queued')) ORDER BY id LIMIT 1");
-    bind_integer(s, target->sweep);
-    bind_integer(s, o->after ? o->after : target->first);
-    bind_integer(s, target->last);
-    *job = statement_next(s) ? column_integer(s, 0) : 0;
-    bool is_behind = !*job && o->after; /* it waits again since */
-    o->after = *job;
-    return statement_finish(s, error) &&
-           (!is_behind || next_waiting(store, o, target, job, error));
-}
-
 /* Queued jobs, so that none is dispatched between two pieces. */
 static bool cancel_waiting(struct store *store, struct delete_operation *o,
-                           const struct target *target, bool *is_done,
-                           struct error *error)
+                           int64_t sweep, bool *is_done, struct error *error)
 {
     struct stored_job job;
     *is_done = false;
     do {
         int64_t id;
-        if (!next_waiting(store, o, target, &id, error))
+        if (!store_sweep_waiting(store, sweep, &o->position, &id, error))
             return false;
         *is_done = id == 0;
         if (*is_done)
@@ -340,6 +331,11 @@ static bool mark(struct store *store, struct delete_operation *o, int64_t sweep,
     o->sweep = sweep;
     return insert(store, o, sweep, error) &&
            change(store,
+                  "UPDATE job_total SET count = job_total.count - c.count "
+                  "FROM job_count c JOIN sweep s ON s.id = c.sweep_id WHERE "
+                  "s.id = ? AND s.is_hidden = 0 AND c.state = job_total.state",
+                  sweep, error) &&
+           change(store,
                   "UPDATE job_total SET count = job_total.count - c.count FROM "
                   "job_count "
                   "c JOIN sweep s ON s.id = c.sweep_id WHERE s.id = ? AND "
@@ -347,7 +343,8 @@ static bool mark(struct store *store, struct delete_operation *o, int64_t sweep,
                   sweep, error) &&
            change(store,
                   "UPDATE sweep SET is_complete = 0, entered = NULL, name = "
-                  "'deleted/' || id, request_id = 'deleted/' || id WHERE id=?",
+                  "'deleted/' || id, "
+                  "request_id = 'deleted/' || id WHERE id = ?",
                   sweep, error);
 }
 
@@ -365,7 +362,7 @@ static bool begin(struct store *store, struct delete_operation *o,
                          target.name);
     if (!target_check_owner(store->db, &target, &o->caller, error) ||
         !refuse_busy(store, &target, error) ||
-        !cancel_waiting(store, o, &target, is_marked, error))
+        !cancel_waiting(store, o, target.sweep, is_marked, error))
         return false;
     return !*is_marked || mark(store, o, target.sweep, error);
 }
@@ -388,19 +385,21 @@ static struct cJSON *write_reply(struct statement *s, bool is_existing)
     return reply;
 }
 
-/* The deletion that this request is, or has been. */
+/* The deletion that this request is, or has been; answered when it is over. */
 static bool find_deletion(struct store *store, struct delete_operation *o,
                           bool is_existing, bool *is_there, struct error *error)
 {
     struct statement *s =
         db_sql(store->db, "SELECT sweep_id, name, jobs, runs, rows, bytes, "
-                          "shared_runs, uid FROM deletion "
+                          "shared_runs, uid, is_finished FROM deletion "
                           "WHERE request_id = ?");
     bind_text(s, o->request_id);
     *is_there = statement_next(s);
     bool is_ours = !*is_there || column_integer(s, 7) == (int64_t)o->caller.uid;
-    if (*is_there && is_ours)
+    bool is_over = *is_there && column_integer(s, 8);
+    if (is_over && is_ours)
         o->operation.result = write_reply(s, is_existing);
+    o->operation.is_unfinished = !is_over;
     if (!statement_finish(s, error))
         return false;
     return is_ours || error_set(error, ERROR_CONFLICT,
@@ -435,11 +434,9 @@ static bool run_delete(struct store *store, struct operation *operation,
 {
     struct delete_operation *o = (struct delete_operation *)operation;
     bool is_there, is_done;
-    operation->is_unfinished = true;
     if (!o->sweep) {
         if (!find_deletion(store, o, true, &is_there, error))
             return false;
-        operation->is_unfinished = !is_there;
         return is_there || begin(store, o, &is_done, error);
     }
     if (!go_on(store, o->sweep, &is_done, error))

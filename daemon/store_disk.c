@@ -20,13 +20,30 @@ enum {
 
 static const double HOLD_S = 0.02;
 
+static bool copy(struct store *store,
+                 bool (*copy_pages)(struct db *, struct error *),
+                 struct error *error)
+{
+    ledger_copying(store->ledger);
+    if (!copy_pages(store->db, error))
+        return false;
+    if (db_is_copied(store->db))
+        ledger_copied(store->ledger);
+    return true;
+}
+
+bool store_disk_copy(struct store *store, struct error *error)
+{
+    return copy(store, db_checkpoint, error);
+}
+
 /* Has the WAL begin anew, if no reader takes longer than HOLD_S. */
 static bool restart_wal(struct store *store, struct error *error)
 {
     struct gate *gate = store->hooks.gate;
     bool is_fine = true;
     if (!gate || gate_close(gate, HOLD_S))
-        is_fine = db_restart(store->db, error);
+        is_fine = copy(store, db_restart, error);
     if (gate)
         gate_open(gate);
     store->restart_pages = db_wal_length(store->db) + WAL_PAGES_MORE;
@@ -42,7 +59,7 @@ static bool copy_wal(struct store *store, bool is_idle, struct error *error)
         return restart_wal(store, error);
     int pages = db_wal_pages(store->db);
     return pages < (is_idle ? 1 : COPIED_PAGES) ||
-           db_checkpoint(store->db, error);
+           store_disk_copy(store, error);
 }
 
 /* A disk does not say when it has room again. */

@@ -309,7 +309,8 @@ static bool start(struct store *store, const struct queue_head *head,
         !add_attempt(store, head, slot, &attempt, error) ||
         !store_queue_served(store, head->owner, attempt, error) ||
         !store_job_load(store, head->job, &job, error) ||
-        !store_job_move(store, &job, JOB_ON_dispatch, NULL, error))
+        !store_job_move(store, &job, JOB_ON_dispatch, NULL, error) ||
+        !store_run_take(store, head->run, error))
         return false;
     occupy(store, slot, head, attempt);
     return tell(store, slot, &job, attempt, error);

@@ -72,30 +72,60 @@ static bool finish(struct store *store, const struct sweep_totals *sweep,
             store_hook_order(store, sweep->hook, sweep->id, counts, error));
 }
 
+/* What waits. */
+
+static bool has_waiting(struct store *store, int64_t sweep, bool *has,
+                        struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db, "SELECT 1 FROM job_count WHERE sweep_id = ? AND "
+                          "state IN ('held', 'queued') AND count > 0");
+    bind_integer(s, sweep);
+    *has = statement_next(s);
+    return statement_finish(s, error);
+}
+
+static bool find_waiting(struct store *store, int64_t sweep, int64_t *position,
+                         int64_t *job, struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db, "SELECT id, position FROM job WHERE sweep_id = ? AND "
+                          "position >= ? AND +state IN ('held', 'queued') "
+                          "ORDER BY position LIMIT 1");
+    bind_integer(s, sweep);
+    bind_integer(s, *position);
+    *job = 0;
+    while (statement_next(s)) {
+        *job = column_integer(s, 0);
+        *position = column_integer(s, 1);
+    }
+    return statement_finish(s, error);
+}
+
+bool store_sweep_waiting(struct store *store, int64_t sweep, int64_t *position,
+                         int64_t *job, struct error *error)
+{
+    bool has;
+    *job = 0;
+    if (!has_waiting(store, sweep, &has, error))
+        return false;
+    if (!has)
+        return true;
+    if (!find_waiting(store, sweep, position, job, error))
+        return false;
+    if (*job)
+        return true;
+    *position = 0;
+    return find_waiting(store, sweep, position, job, error);
+}
+
 /* Cancelling what waits, in pieces.  A job that was just made ready by the
  * failure is among the first, so that it does not start. */
 
 struct fail_fast_operation {
     struct operation operation;
-    int64_t sweep, after; /* a position */
+    int64_t sweep, position;
 };
-
-static bool next_waiting(struct store *store, struct fail_fast_operation *o,
-                         int64_t *job, struct error *error)
-{
-    struct statement *s =
-        db_sql(store->db, "SELECT id, position FROM job WHERE sweep_id = ? AND "
-                          "position > ? AND +state IN ('held', 'queued') "
-                          "ORDER BY position LIMIT 1");
-    bind_integer(s, o->sweep);
-    bind_integer(s, o->after);
-    *job = 0;
-    while (statement_next(s)) {
-        *job = column_integer(s, 0);
-        o->after = column_integer(s, 1);
-    }
-    return statement_finish(s, error);
-}
 
 static bool cancel_one(struct store *store, int64_t id, struct error *error)
 {
@@ -123,7 +153,7 @@ static bool run_fail_fast(struct store *store, struct operation *operation,
     struct fail_fast_operation *o = (struct fail_fast_operation *)operation;
     while (!store_piece_is_over(store)) {
         int64_t job;
-        if (!next_waiting(store, o, &job, error))
+        if (!store_sweep_waiting(store, o->sweep, &o->position, &job, error))
             return false;
         if (!job)
             return mark(store, o->sweep, false, error);
@@ -139,7 +169,6 @@ static void urge_fail_fast(struct store *store, int64_t sweep)
     struct fail_fast_operation *o = operation_new(sizeof *o, run_fail_fast);
     o->operation.is_kept = true;
     o->sweep = sweep;
-    o->after = -1;
     store_urge(store, &o->operation);
 }
 

@@ -1,7 +1,9 @@
 /* Jobs and runs as the store moves them.
  *
- * Of a run's jobs at most one is ready or running.  It is ready when it may be
- * dispatched as soon as a slot is free; the index job_ready holds no other.
+ * A job is ready when it may be dispatched as soon as a slot is free; the index
+ * job_ready holds no other.  While a run is not being trained, the first queued
+ * job of each sweep and priority is: which of them goes is the queue's choice,
+ * so that none waits for what keeps another back.  Then none is.
  */
 #include <math.h>
 #include <string.h>
@@ -266,11 +268,10 @@ static bool fail_hopeless(struct store *store, const struct stored_run *run,
 static bool is_taken(struct store *store, int64_t run, bool *is_taken,
                      struct error *error)
 {
-    struct statement *s =
-        db_sql(store->db,
-               "SELECT 1 FROM job j WHERE j.run_id = ? AND (j.is_ready = 1 OR "
-               "j.state = 'running' OR EXISTS (SELECT 1 FROM attempt a "
-               "WHERE a.job_id = j.id AND a.ended_at IS NULL)) LIMIT 1");
+    struct statement *s = db_sql(
+        store->db, "SELECT 1 FROM job j WHERE j.run_id = ? AND (j.state = "
+                   "'running' OR EXISTS (SELECT 1 FROM attempt a "
+                   "WHERE a.job_id = j.id AND a.ended_at IS NULL)) LIMIT 1");
     bind_integer(s, run);
     *is_taken = statement_next(s);
     return statement_finish(s, error);
@@ -284,10 +285,20 @@ bool store_run_release(struct store *store, int64_t run, struct error *error)
     if (is_busy)
         return true;
     struct statement *s = db_sql(
-        store->db, "UPDATE job SET is_ready = 1 WHERE id = (SELECT min(j.id) "
-                   "FROM job j JOIN sweep s ON s.id = j.sweep_id "
-                   "WHERE j.run_id = ? AND j.state = 'queued' "
-                   "AND j.reason IS NULL AND " ENTERED ")");
+        store->db, "UPDATE job SET is_ready = 1 WHERE is_ready = 0 AND id IN "
+                   "(SELECT min(j.id) FROM job j JOIN sweep s "
+                   "ON s.id = j.sweep_id WHERE j.run_id = ? "
+                   "AND j.state = 'queued' AND j.reason IS NULL AND " ENTERED
+                   " GROUP BY j.sweep_id, j.priority)");
+    bind_integer(s, run);
+    return statement_run(s, error);
+}
+
+bool store_run_take(struct store *store, int64_t run, struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db, "UPDATE job INDEXED BY job_run SET is_ready = 0 "
+                          "WHERE run_id = ? AND is_ready = 1");
     bind_integer(s, run);
     return statement_run(s, error);
 }

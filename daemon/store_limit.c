@@ -73,6 +73,19 @@ bool store_limit_check(struct store *store, const struct stored_job *job,
     return true;
 }
 
+bool store_limit_changed(struct store *store, int64_t sweep,
+                         struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db, "SELECT a.id FROM attempt a INDEXED BY attempt_open "
+                          "JOIN job j ON j.id = a.job_id "
+                          "WHERE a.ended_at IS NULL AND j.sweep_id = ?");
+    bind_integer(s, sweep);
+    while (statement_next(s))
+        notice_limited(&store->said, column_integer(s, 0));
+    return statement_finish(s, error);
+}
+
 bool store_limit_took(struct store *store, int64_t attempt, double seconds,
                       struct error *error)
 {

@@ -96,7 +96,8 @@ static bool set_limit(struct store *store, const struct retry_operation *o,
         db_sql(store->db, "UPDATE sweep SET time_limit = ? WHERE id = ?");
     bind_integer(s, o->time_limit);
     bind_integer(s, o->target.sweep);
-    return statement_run(s, error);
+    return statement_run(s, error) &&
+           store_limit_changed(store, o->target.sweep, error);
 }
 
 static bool find_target(struct store *store, struct retry_operation *o,

@@ -48,7 +48,7 @@ struct submit_operation {
     "(SELECT id FROM job WHERE sweep_id = s.id "                               \
     "ORDER BY position DESC LIMIT 1), "                                        \
     "(SELECT count FROM job_count WHERE sweep_id = s.id AND state = 'done'), " \
-    "s.is_complete "                                                           \
+    "s.is_complete, s.is_hidden "                                              \
     "FROM sweep s WHERE "
 
 static bool read_sweep(struct statement *s, const char *value,
@@ -69,6 +69,7 @@ static bool read_sweep(struct statement *s, const char *value,
         sweep->last_job = column_integer(s, 8);
         sweep->done = column_integer(s, 9);
         sweep->is_complete = column_integer(s, 10);
+        sweep->is_hidden = column_integer(s, 11);
     }
     return statement_finish(s, error);
 }
@@ -128,6 +129,10 @@ static bool find_request(struct store *store, struct submit_operation *o,
         is_fine =
             error_set(error, ERROR_CONFLICT, "request_id \"%s\" was used by %s",
                       o->submission->request_id, sweep.owner);
+    else if (*is_settled && sweep.is_hidden)
+        is_fine = error_set(error, ERROR_CONFLICT,
+                            "request_id \"%s\" was used for %s",
+                            o->submission->request_id, sweep.name);
     else if (*is_settled && !sweep.is_complete)
         o->operation.is_unfinished = true;
     else if (*is_settled)

@@ -207,10 +207,15 @@ static bool insert_run(struct store *store, int64_t job, int64_t *run,
                "dataset_digest, steps_per_epoch" RUN_COLUMNS " FROM run r "
                "WHERE id = (SELECT run_id FROM job WHERE id = ?)");
     bind_integer(s, job);
+    int64_t written = db_written(store->db);
     if (!statement_run(s, error))
         return false;
     *run = db_last_id(store->db);
-    return true;
+    return db_written(store->db) > written ||
+           error_set(error, ERROR_CONFLICT,
+                     "job %lld, which was to be verified, has been deleted "
+                     "meanwhile",
+                     (long long)job);
 }
 
 static bool insert_job(struct store *store, const struct verification *v,

@@ -5,11 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/backup.h"
 #include "daemon/columns.h"
 #include "daemon/metrics.h"
 #include "schema/memory.h"
-
-enum { APPLICATION_ID = 0x67616974 }; /* "gait" */
 
 /* A new file's tables. */
 static const char newest[] = {
@@ -73,7 +72,7 @@ static bool check(struct db *db, const char *path, int64_t *version,
         !read_integer(db, "SELECT count(*) FROM sqlite_schema", &tables, error))
         return false;
     bool is_empty = !application && !*version && !tables;
-    if (!is_empty && application != APPLICATION_ID)
+    if (!is_empty && application != TABLES_APPLICATION)
         return error_set(error, ERROR_CORRUPT,
                          "\"%s\" is not a database of gaitd", path);
     if (*version > TABLES_VERSION)
@@ -84,16 +83,50 @@ static bool check(struct db *db, const char *path, int64_t *version,
     return true;
 }
 
-/* A first look without writing, so that a refused file stays as it was. */
+/* What a migration begins with; one that was cut short has left a copy of the
+ * same. */
+static bool back_up(struct db *db, const char *path, int64_t version,
+                    struct error *error)
+{
+    int64_t bytes;
+    char *file = xprintf("%s.version-%lld.backup", path, (long long)version);
+    bool is_done = backup_write(db, file, true, &bytes, error) ||
+                   error_prefix(error,
+                                "database \"%s\" is of version %lld and is "
+                                "brought up to %d only once it is backed up",
+                                path, (long long)version, TABLES_VERSION);
+    free(file);
+    return is_done;
+}
+
+/* A first look without writing, so that a refused file stays as it was: but
+ * for one whose creation was cut off, and which nobody can read. */
 static bool look(const char *path, struct error *error)
 {
     if (access(path, F_OK) != 0)
         return true;
     struct db *db = db_open(path, DB_READ, error);
     int64_t version = 0;
-    bool is_fine = db && check(db, path, &version, error);
+    bool is_fine =
+        db && (check(db, path, &version, error) || db_is_halfway(db)) &&
+        (version == 0 || version == TABLES_VERSION ||
+         back_up(db, path, version, error));
     db_close(db);
     return is_fine;
+}
+
+bool tables_check(const char *path, struct error *error)
+{
+    struct db *db = db_open(path, DB_READ, error);
+    int64_t version = 0;
+    bool is_fine = db && check(db, path, &version, error);
+    db_close(db);
+    return is_fine && (version == TABLES_VERSION ||
+                       error_set(error, ERROR_CORRUPT,
+                                 "database \"%s\" is of version %lld, "
+                                 "expected %d: gaitd brings it up when it "
+                                 "starts",
+                                 path, (long long)version, TABLES_VERSION));
 }
 
 static bool migrate(struct db *db, const char *path, struct error *error)
@@ -111,7 +144,7 @@ static bool migrate(struct db *db, const char *path, struct error *error)
     return run_text(db,
                     xprintf("PRAGMA application_id = %d; "
                             "PRAGMA user_version = %d",
-                            APPLICATION_ID, TABLES_VERSION),
+                            TABLES_APPLICATION, TABLES_VERSION),
                     error);
 }
 

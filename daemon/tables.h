@@ -10,10 +10,14 @@
 
 #include "daemon/db.h"
 
-enum { TABLES_VERSION = 2 };
+enum { TABLES_VERSION = 2, TABLES_APPLICATION = 0x67616974 /* "gait" */ };
 
-/* Opens or creates `path` for writing.  NULL when it is of a newer version, or
- * not gaitd's: such a file is left as it is. */
+/* Opens or creates `path` for writing; an older one is first copied to
+ * `<path>.version-<n>.backup`, which stays.  NULL when it is of a newer
+ * version, or not gaitd's: such a file is left as it is. */
 struct db *tables_open(const char *path, struct error *error);
+
+/* Whether it is one of the version that this gaitd works with. */
+bool tables_check(const char *path, struct error *error);
 
 #endif

@@ -26,7 +26,7 @@ struct sweep_row {
     char name[SPEC_NAME_BYTES], owner[64];
     char *spec; /* the reader's to free */
     double submitted_at;
-    bool is_complete;
+    bool is_complete, is_hidden;
 };
 
 /* The answer to `submit`; takes `notes`. */

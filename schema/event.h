@@ -36,6 +36,8 @@
     X(unsaved, "", "a checkpoint could not be written; training went on")      \
     X(damaged, "", "a checkpoint could not be read, and was set aside")        \
     X(nondeterministic, "", "an attempt did not repeat what is stored")        \
+    X(missing, "damaged write-ahead log (gaitctl fsck tells what is missing)",  \
+      "the log that was found was damaged, and what it has lost")              \
     X(resumed, "jobs resumed",                                                 \
       "a job goes on after an attempt that did not end it, from which step; "  \
       "`cost_s`: seconds of computing that are done again")

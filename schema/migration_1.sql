@@ -88,7 +88,7 @@ CREATE TABLE drain (
 ) STRICT;
 
 CREATE TABLE hook (
-    id         INTEGER PRIMARY KEY,
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
     sweep_id   INTEGER NOT NULL REFERENCES sweep (id),
     name       TEXT    NOT NULL,
     done       INTEGER NOT NULL,
@@ -100,3 +100,19 @@ CREATE TABLE hook (
 ) STRICT;
 CREATE INDEX hook_open ON hook (id) WHERE ended_at IS NULL;
 CREATE INDEX hook_sweep ON hook (sweep_id);
+
+CREATE TABLE ledger (
+    number INTEGER NOT NULL
+) STRICT;
+INSERT INTO ledger VALUES (0);
+
+CREATE TABLE missing (
+    kind  TEXT    NOT NULL,
+    name  TEXT    NOT NULL,
+    item  INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    last  INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    at    REAL    NOT NULL,
+    PRIMARY KEY (kind, name, item)
+) STRICT, WITHOUT ROWID;

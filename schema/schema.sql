@@ -223,7 +223,8 @@ CREATE TABLE visit (                          -- what a user has been told of
 ) STRICT;
 
 CREATE TABLE hook (                           -- orders to run one: a sweep has
-    id         INTEGER PRIMARY KEY,           -- finished
+    id         INTEGER PRIMARY KEY AUTOINCREMENT, -- finished; ids of deleted
+                                              -- ones are not used again
     sweep_id   INTEGER NOT NULL REFERENCES sweep (id),
     name       TEXT    NOT NULL,              -- in gaitd.json
     done       INTEGER NOT NULL,              -- jobs of the sweep, then
@@ -240,3 +241,19 @@ CREATE TABLE drain (                          -- a row: no job is started
     at   REAL NOT NULL,
     user TEXT NOT NULL                        -- who asked for it
 ) STRICT;
+
+CREATE TABLE ledger (                         -- one row
+    number INTEGER NOT NULL                   -- of the last commit
+) STRICT;
+INSERT INTO ledger VALUES (0);
+
+CREATE TABLE missing (                        -- what a damaged write-ahead log
+    kind  TEXT    NOT NULL,                   -- has lost: sweep, rows, jobs,
+    name  TEXT    NOT NULL,                   -- deletion, control, commits
+    item  INTEGER NOT NULL,                   -- sweep, run or first job
+    first INTEGER NOT NULL,                   -- to `last`: steps, jobs, commits
+    last  INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    at    REAL    NOT NULL,                   -- when it was noticed
+    PRIMARY KEY (kind, name, item)
+) STRICT, WITHOUT ROWID;

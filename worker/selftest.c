@@ -82,7 +82,8 @@ static void check_shape(struct selftest *test, const char *precision, int rows,
 
 static void check_operations(struct selftest *test)
 {
-    static const int shapes[][2] = {{1, 10}, {7, 31}, {33, 32}, {60, 257}, {BATCH, WIDE}};
+    static const int shapes[][2] = {
+        {1, 10}, {7, 31}, {33, 32}, {60, 257}, {BATCH, WIDE}};
     puts("\noperations, off by, relative to the CPU's:");
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         for (int p = 0; p < 2; p++)

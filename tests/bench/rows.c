@@ -191,6 +191,7 @@ int main(int argc, char **argv)
         .on_committed = on_committed,
         .on_closed = on_attempt,
         .on_stop = on_attempt,
+        .on_limited = on_attempt,
         .on_refused = on_refused,
         .on_event = on_event,
         .on_stuck = on_stuck,

@@ -23,7 +23,8 @@ STRIDE = int(os.environ.get("GAITD_TORTURE_STRIDE", "1"))
 POINTS = {"kill": 2, "torn": 2, "short": 1, "EIO": 2, "ENOSPC": 2}  # of the short form
 
 # How gaitd may end by that; of the others it must not.
-DEATHS = {"kill": [-signal.SIGKILL], "torn": [-signal.SIGKILL], "EIO": [1]}
+DEATHS = {"kill": [-signal.SIGKILL], "torn": [-signal.SIGKILL], "EIO": [1],
+          "ENOSPC": [1]}  # of a flush, nobody knows what it means
 
 BASE = {"tower": True, "widths": "16x10", "train_rows": 60, "batch_size": 20, "test_rows": 20,
         "nb_epochs": 2}

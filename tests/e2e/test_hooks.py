@@ -61,6 +61,8 @@ def test_a_finished_sweep(told):
         texts = [event["sweep"] for event in await_kind(client, "hook", 3)]
         assert texts == ["s", "u", "u"]
         assert client.call("show", target="u")["sweep"]["on_finish"] == "mail"
+        # It can be deleted, though there were orders for it.
+        assert client.call("delete", target="u", request_id="d")["jobs"] == 1
 
 
 def test_hooks_that_cannot_be(told):
@@ -71,6 +73,8 @@ def test_hooks_that_cannot_be(told):
         assert (fault["where"], fault["text"]) == (
             "controls.on_finish", '"mial" is not a hook of this gaitd, did you mean "mail"?')
         client.submit(TINY, controls={"on_finish": "gone"})
+        with pytest.raises(RpcError, match='on_finish: "mial" is not a hook of this gaitd, did'):
+            client.call("control", target="last", controls={"on_finish": "mial"})
         (event,) = await_kind(client, "hook")
         assert event["text"] == 'hook "gone": no such file or directory'
     for bad in ({"a": ["relative"]}, {"a": []}, {"a": "/bin/true"}, {"a": ["/bin/true", 1]}, []):
@@ -95,3 +99,21 @@ def test_a_hook_that_gaitd_did_not_see_ending(told):
         (event,) = await_kind(client, "hook")
         assert event["text"] == 'hook "slow": exit status 0: done'
     assert (told.folder / "began").read_text() == "x\nx\n"
+
+
+def test_an_order_of_a_deleted_sweep_is_no_other(new_daemon):
+    """It still runs when the next one is given, which runs all the same."""
+    daemon = new_daemon(slots=1)
+    gate = daemon.folder / "gate"
+    os.mkfifo(gate)
+    hooks = {"slow": ["/bin/cat", str(gate)], "quick": ["/bin/true"]}
+    with daemon.start("--hooks", json.dumps(hooks)).client() as client:
+        client.submit({"name": "a", **TINY}, controls={"on_finish": "slow"})
+        client.await_final("a")
+        client.call("delete", target="a", request_id="d")
+        for name in ("b", "c"):
+            client.submit({"name": name, **TINY}, controls={"on_finish": "quick"})
+        with open(gate, "w"):
+            texts = [(event["sweep"], event["text"])
+                     for event in await_kind(client, "hook", 2)]
+    assert sorted(texts) == [("b", 'hook "quick": exit status 0'), ("c", 'hook "quick": exit status 0')]

@@ -123,12 +123,27 @@ def test_delete(new_daemon):
         client.await_final("mine")
 
 
+def test_a_verification_of_two_sweeps_shrinks(new_daemon):
+    daemon = new_daemon().start()
+    submit(daemon, spec("mine", 1), spec("other", 2))
+    daemon.ctl("verify", "1..2")
+    with daemon.client() as client:
+        client.call("delete", target="mine", request_id="d")
+        watched = client.call("watch", target="verify-3")
+    assert (watched["job_count"], watched["counts"]["done"]) == (1, 1), watched
+
+
 def test_delete_acts_once(new_daemon):
     daemon = new_daemon().start()
     with daemon.client() as client:
         client.submit(spec("mine", 1), request_id="s1")
         client.await_final("mine")
         client.call("delete", target="mine", request_id="d1")
+        client.submit(spec("other", 1))
+        client.await_final("other")
+        client.call("verify", target="other", request_id="v1")
+        with pytest.raises(RpcError, match='request_id "v1" was used for verify-3'):
+            client.submit(spec("more", 2), request_id="v1")
         with pytest.raises(RpcError, match="has been deleted since"):
             client.submit(spec("mine", 1), request_id="s1")
         client.submit(spec("mine", 1), request_id="s2")

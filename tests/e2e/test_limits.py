@@ -83,6 +83,18 @@ def test_a_running_job_is_stopped_in_time(new_daemon):
         assert attempt["ended_at"] - attempt["started_at"] > 0.9, attempt
 
 
+def test_a_limit_that_comes_later(new_daemon):
+    """A job that runs without one is stopped, too."""
+    with new_daemon(slots=1).start().client() as client:
+        client.submit({"name": "s", **SLOW})
+        client.call("watch", target="s")
+        client.await_progress(lambda progress: True)
+        client.call("control", target="s", controls={"time_limit": 1})
+        client.await_final("s", 20)
+        (job,) = client.jobs("s")
+        assert job["reason"].startswith("time limit of 1 s reached at epoch "), job["reason"]
+
+
 def test_limits_are_refused_by_the_names_of_their_flags(gaitd):
     for arguments, message in (
             (["retry", "last", "--time-limit", "soon"], '--time-limit: "soon" is not a time'),

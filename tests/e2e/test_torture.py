@@ -65,12 +65,15 @@ def main_thread(pid):
 
 
 def store_thread(pid):
-    """The one of gaitd's threads that is called store, or commits."""
-    for path in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        thread = Thread(pid, path.name)
-        if thread.name() in ("store", PHASES["committing"]):
-            return thread
-        thread.close()
+    """The one of gaitd's threads that is called store, or commits; it may just
+    have been made."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        for path in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            thread = Thread(pid, path.name)
+            if thread.name() in ("store", PHASES["committing"]):
+                return thread
+            thread.close()
     raise AssertionError("gaitd has no store thread")
 
 

@@ -49,7 +49,7 @@ struct loop {
     int wakes; /* under the mutex */
 
     int dispatch_count, change_count, committed_count, closed_count;
-    int stop_count, refused_count, fatal_count;
+    int stop_count, limited_count, refused_count, fatal_count;
     int64_t event; /* the last one */
     int hook_count;
     struct hook_order hook; /* likewise */
@@ -122,6 +122,13 @@ static inline void on_stop(void *user, int64_t attempt)
     loop->stops[loop->stop_count++ % TRACE_MAX] = attempt;
 }
 
+static inline void on_limited(void *user, int64_t attempt)
+{
+    struct loop *loop = user;
+    (void)attempt;
+    loop->limited_count++;
+}
+
 static inline void on_refused(void *user, int64_t attempt,
                               const struct error *error)
 {
@@ -177,6 +184,7 @@ static inline struct store *loop_open_store(struct loop *loop,
         .on_committed = on_committed,
         .on_closed = on_closed,
         .on_stop = on_stop,
+        .on_limited = on_limited,
         .on_refused = on_refused,
         .on_hook = on_hook,
         .on_event = on_event,
@@ -228,8 +236,9 @@ static inline void loop_open_reader(struct loop *loop, double deadline_s)
 
 static inline void loop_remove(struct loop *loop)
 {
-    static const char *const ends[] = {"", "-wal", "-shm"};
-    for (int i = 0; i < 3; i++) {
+    static const char *const ends[] = {"", "-wal", "-shm", "-ledger",
+                                       ".version-1.backup"};
+    for (int i = 0; i < 5; i++) {
         char path[160];
         snprintf(path, sizeof path, "%s%s", loop->path, ends[i]);
         unlink(path);

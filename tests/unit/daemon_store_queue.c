@@ -197,6 +197,28 @@ static void several_slots_come_at_last(void **state)
     loop_end(loop);
 }
 
+/* What keeps one job of a run back does not keep the others back. */
+static void a_run_is_trained_for_who_may_go(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_start();
+    struct caller ann = caller_ann();
+    submit(loop, "r1",
+           "{'name': 'a', 'base': {" BASE "}, 'axes': {'seed': [1, 2]}}");
+    queue_control(loop, "a", "{'max_running': 1}", &ann,
+                  "{'changed':0,'already_set':0,'already_final':0}");
+    submit(loop, "r2", "{'name': 'b', 'seed': 2, " BASE "}");
+    queue_slots(loop, 0, 2);
+    queue_dispatched(loop, 2);
+    assert_int_equal(last_dispatch(loop)->job, 3);
+    queue_explained(loop, 2, 2,
+                    "job 2 is queued: its run is being trained by job 3");
+    queue_finish(loop, 3);
+    assert_int_equal(loop->changes[loop->change_count - 2].job, 2);
+    assert_int_equal(loop->changes[loop->change_count - 2].to, JOB_done);
+    loop_end(loop);
+}
+
 static void what_is_ahead_is_told(void **state)
 {
     (void)state;
@@ -228,6 +250,7 @@ int main(void)
         cmocka_unit_test(a_user_keeps_to_the_limit_of_all),
         cmocka_unit_test(threads_are_one_job),
         cmocka_unit_test(several_slots_come_at_last),
+        cmocka_unit_test(a_run_is_trained_for_who_may_go),
         cmocka_unit_test(what_is_ahead_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,7 @@
 #include "tests/unit/daemon_store_fixture.h"
 
+#include <sys/stat.h>
+
 #include "daemon/tables.h"
 
 static struct db *open_tables(struct loop *loop)
@@ -238,6 +240,57 @@ static void an_old_file_becomes_like_a_new_one(void **state)
     loop_remove(new);
 }
 
+static void make_old(struct loop *loop)
+{
+    struct error error;
+    struct db *db = db_open(loop->path, DB_WRITE, &error);
+    char *text = read_text("tests/golden/database-1.sql");
+    script(db, text);
+    free(text);
+    db_close(db);
+}
+
+static void an_old_file_is_backed_up_first(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_new();
+    struct error error;
+    make_old(loop);
+    db_close(open_tables(loop));
+    char *file = xprintf("%s.version-1.backup", loop->path);
+    struct db *db = db_open(file, DB_READ, &error);
+    assert_non_null(db);
+    assert_int_equal(number(db, "PRAGMA user_version"), 1);
+    assert_int_equal(number(db, "SELECT count(*) FROM job"), 3);
+    assert_int_equal(number(db, "SELECT count(*) FROM history"), 6);
+    db_close(db);
+    free(file);
+    loop_remove(loop);
+}
+
+/* What cannot be backed up is left as it was. */
+static void an_old_file_without_a_backup_is_refused(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_new();
+    struct error error;
+    make_old(loop);
+    char *file = xprintf("%s.version-1.backup", loop->path);
+    assert_int_equal(mkdir(file, 0700), 0);
+    assert_null(tables_open(loop->path, &error));
+    char *begin = xprintf("database \"%s\" is of version 1 and is brought up "
+                          "to 2 only once it is backed up: ",
+                          loop->path);
+    assert_memory_equal(error.text, begin, strlen(begin));
+    struct db *db = db_open(loop->path, DB_READ, &error);
+    assert_int_equal(number(db, "PRAGMA user_version"), 1);
+    db_close(db);
+    rmdir(file);
+    free(begin);
+    free(file);
+    loop_remove(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +303,8 @@ int main(void)
         cmocka_unit_test(a_file_that_is_no_database_is_refused),
         cmocka_unit_test(old_files_open),
         cmocka_unit_test(an_old_file_becomes_like_a_new_one),
+        cmocka_unit_test(an_old_file_is_backed_up_first),
+        cmocka_unit_test(an_old_file_without_a_backup_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

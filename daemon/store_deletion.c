@@ -331,11 +331,6 @@ static bool mark(struct store *store, struct delete_operation *o, int64_t sweep,
     o->sweep = sweep;
     return insert(store, o, sweep, error) &&
            change(store,
-                  "UPDATE job_total SET count = job_total.count - c.count "
-                  "FROM job_count c JOIN sweep s ON s.id = c.sweep_id WHERE "
-                  "s.id = ? AND s.is_hidden = 0 AND c.state = job_total.state",
-                  sweep, error) &&
-           change(store,
                   "UPDATE job_total SET count = job_total.count - c.count FROM "
                   "job_count "
                   "c JOIN sweep s ON s.id = c.sweep_id WHERE s.id = ? AND "

@@ -5,6 +5,7 @@
  * name is free.  From there on the rest is bound to happen, at the next start
  * if need be: its jobs go, and with a run's last job the run, which is first
  * given a key that nothing asks for.  Verifications of its jobs go with them.
+ *
  * The row stays, so that no id comes a second time, and neither the request
  * that made the sweep nor the one that deleted it is acted on again.  Files
  * are left to the keeper, which knows them by their missing run.

@@ -210,7 +210,7 @@ static void crowded_waits_longer_each_time_and_is_not_counted(void **state)
                     "no memory");
         WAIT_FOR(loop, loop->wait_count >= i);
         assert_int_equal(loop->dispatch_count, i);
-        store_retry(loop->store, 1);
+        store_wait_over(loop->store, 1);
     }
     assert_true(loop->wait_s[0] == 1 && loop->wait_s[1] == 5);
     assert_true(loop->wait_s[4] == 300);

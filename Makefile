@@ -46,41 +46,42 @@ COMPILE = $(CC) $(FLAGS) -MMD -MP
 LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -pthread
 
 # Each folder's files, and the libraries it sees.
-schema_FILES = axis control diagnostic error event faults inbox job json key \
-	memory message nearest paths setting settings spec syntax utf8 widths \
-	work
-daemon_FILES = attempt backup ballast clock columns config connection \
-	connection_out cpu datasets db fleet folder fsck fsck_main fsck_rule \
-	gaitd gaitd_store gate hello holding hooks hub keeper ledger \
-	ledger_file limits listener lock log loop_errand loop_stat method \
-	missing notice notify operation option peer process pulse query \
-	query_counts query_deletion query_events query_explain query_groups \
-	query_history query_list query_results query_show query_sweeps \
-	query_upkeep query_verification query_waiting reader repeat request \
-	request_ask request_order request_status request_submit request_upkeep \
-	retries rights run_folder server sibling slot store store_after \
-	store_attempt store_checkpoint store_commit store_control \
-	store_deletion store_diagnostic store_disk store_dispatch store_drain \
-	store_ending store_event store_finish store_hook store_job store_limit \
-	store_move store_queue store_quota store_retry store_retry_jobs \
-	store_submit store_sweep store_target store_verify store_visit \
-	submission tables tail tally target user wish
+schema_FILES = axis control diagnostic error event faults gpu_memory inbox job \
+	json key memory message nearest paths setting settings spec syntax \
+	utf8 widths work
+daemon_FILES = attempt backup ballast choice clock columns config connection \
+	connection_out cpu datasets db device devices fleet fleet_survey \
+	folder fsck fsck_main fsck_rule gaitd gaitd_store gate hello holding \
+	hooks hub keeper ledger ledger_file limits listener lock log \
+	loop_errand loop_stat method missing notice notify nvml operation \
+	option peer place process pulse query query_counts query_deletion \
+	query_events query_explain query_groups query_history query_list \
+	query_results query_show query_sweeps query_upkeep query_verification \
+	query_waiting reader repeat request request_ask request_order \
+	request_status request_submit request_upkeep retries rights run_folder \
+	server sibling slot store store_after store_attempt store_checkpoint \
+	store_commit store_control store_deletion store_diagnostic store_disk \
+	store_dispatch store_drain store_ending store_event store_finish \
+	store_hook store_job store_limit store_move store_queue store_quota \
+	store_removal store_retry store_slot store_submit store_sweep \
+	store_target store_verify store_visit store_wait submission tables \
+	tail tally target user wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
 	npz pace phase rows safetensors selftest session task teller \
-	engine/agreement \
-	engine/backend_cpu engine/backend_cpu_f32 engine/backend_cpu_f64 \
-	engine/device engine/diagnostics engine/evaluator engine/feedback \
-	engine/initial engine/layout engine/network engine/order \
-	engine/regulariser engine/row_set engine/rule engine/rule_bp \
-	engine/rule_dfa engine/rule_fa engine/rule_gait \
-	engine/rule_gait_published engine/rule_itp engine/rule_tp \
-	engine/snapshot engine/step engine/stream engine/trainer
-client_FILES = board chart cmd_backup cmd_control cmd_delete cmd_drain \
-	cmd_events cmd_explain cmd_fsck cmd_history cmd_keep cmd_list cmd_plot \
-	cmd_queue cmd_results cmd_retry cmd_show cmd_shutdown cmd_status \
-	cmd_submit cmd_verify cmd_wait cmd_watch connection curves deadline \
-	exits grid help listing moment news options output plot style \
-	submission table text watcher
+	engine/agreement engine/backend_cpu engine/backend_cpu_f32 \
+	engine/backend_cpu_f64 engine/device engine/diagnostics \
+	engine/evaluator engine/feedback engine/initial engine/layout \
+	engine/network engine/order engine/regulariser engine/row_set \
+	engine/rule engine/rule_bp engine/rule_dfa engine/rule_fa \
+	engine/rule_gait engine/rule_gait_published engine/rule_itp \
+	engine/rule_tp engine/snapshot engine/step engine/stream \
+	engine/trainer
+client_FILES = board chart cmd_backup cmd_control cmd_delete cmd_devices \
+	cmd_drain cmd_events cmd_explain cmd_fsck cmd_history cmd_keep \
+	cmd_list cmd_plot cmd_queue cmd_results cmd_retry cmd_show \
+	cmd_shutdown cmd_status cmd_submit cmd_verify cmd_wait cmd_watch \
+	connection curves deadline exits grid help listing moment news options \
+	output plot style submission table text watcher
 schema_PACKAGES = libcjson libxxhash
 daemon_PACKAGES = libuv sqlite3
 worker_PACKAGES = openblas lapacke zlib
@@ -93,7 +94,9 @@ CUDA ?= $(if $(NVCC),1,0)
 $(if $(filter-out 0 1,$(CUDA)),$(error CUDA="$(CUDA)", expected 0 or 1))
 PLUGIN = $(if $(filter 1,$(CUDA)),$(BUILD)/gait-cuda.so)
 
-.PHONY: all no-plugin check unit replay fuzz fuzz-keep e2e torture demo deps lint format bench bench-daemon bench-gpu precision install uninstall clean FORCE
+.PHONY: all no-plugin check unit replay cuda-check cuda-engine cuda-resources \
+	cuda-model e2e torture fuzz fuzz-keep demo deps lint format bench \
+	bench-daemon bench-gpu precision install uninstall clean FORCE
 all: $(PROGRAMS:%=$(BUILD)/%) $(if $(PLUGIN),$(PLUGIN),no-plugin)
 
 # pkg-config is asked once per folder and only when something is compiled, so
@@ -224,7 +227,7 @@ unit: $(UNIT_TESTS:%=$(BUILD)/tests/%)
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
-e2e: all
+e2e: all cuda-libraries
 	@$(SANITIZER_OPTIONS) GAITD_BUILD='$(abspath $(BUILD))' \
 		PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) -m pytest -p no:cacheprovider -q $(PYTEST) tests/e2e
@@ -300,7 +303,6 @@ include tests/cuda/cuda.mk
 # Where there is nvcc: the plugin on libraries that stand in for NVIDIA's, and
 # what its kernels take of a GPU against the table that is checked in.
 cuda_TESTS = backend diagnostics exact failure golden inverse memory rule rule_naive trainer
-.PHONY: cuda-engine cuda-resources cuda-model
 cuda-check: $(if $(PLUGIN),cuda-engine cuda-resources cuda-model)
 cuda-engine: all cuda-libraries $(cuda_TESTS:%=$(BUILD)/tests/worker_engine_%)
 	@BUILD='$(BUILD)' tests/cuda/engine

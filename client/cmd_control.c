@@ -17,19 +17,12 @@ static const struct column columns[] = {
 static struct cJSON *change(const struct client *client, const char *name,
                             struct error *error)
 {
-    struct connection connection;
-    struct cJSON *answer = NULL;
     struct cJSON *params = params_of_target(client_target(client));
     struct cJSON *controls = cJSON_AddObjectToObject(params, "controls");
     cJSON_AddItemToObject(
         controls, name,
         setting_value(control_find(name), client->options.words[1]));
-    if (connection_open(&connection, error))
-        answer = connection_request(&connection, "control", params, error);
-    else
-        cJSON_Delete(params);
-    connection_close(&connection);
-    return answer;
+    return connection_ask("control", params, error);
 }
 
 static int finish(struct client *client, struct cJSON *answer)

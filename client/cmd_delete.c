@@ -50,17 +50,10 @@ static void say(const struct cJSON *answer, const char *verb)
 static struct cJSON *request(const char *target, const char *id, bool dry_run,
                              struct error *error)
 {
-    struct connection connection;
-    struct cJSON *answer = NULL;
     struct cJSON *params = params_of_target(target);
     cJSON_AddStringToObject(params, "request_id", id);
     cJSON_AddBoolToObject(params, "dry_run", dry_run);
-    if (connection_open(&connection, error))
-        answer = connection_request(&connection, "delete", params, error);
-    else
-        cJSON_Delete(params);
-    connection_close(&connection);
-    return answer;
+    return connection_ask("delete", params, error);
 }
 
 static bool has_agreed(void)

@@ -29,13 +29,8 @@ static void say(struct output *output, const struct cJSON *answer)
 
 static int run(struct client *client, struct error *error)
 {
-    struct connection connection;
-    struct cJSON *answer = NULL;
-    if (connection_open(&connection, error))
-        answer =
-            connection_request(&connection, "explain",
-                               params_of_target(client_target(client)), error);
-    connection_close(&connection);
+    struct cJSON *answer = connection_ask(
+        "explain", params_of_target(client_target(client)), error);
     if (answer == NULL)
         return -1;
     say(&client->output, answer);

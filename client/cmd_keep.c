@@ -27,15 +27,9 @@ static void say(const struct cJSON *answer)
 
 static int run(struct client *client, struct error *error)
 {
-    struct connection connection;
-    struct cJSON *answer = NULL;
     struct cJSON *params = params_of_target(client_target(client));
     cJSON_AddBoolToObject(params, "undo", options_is(&client->options, "undo"));
-    if (connection_open(&connection, error))
-        answer = connection_request(&connection, "keep", params, error);
-    else
-        cJSON_Delete(params);
-    connection_close(&connection);
+    struct cJSON *answer = connection_ask("keep", params, error);
     if (answer == NULL)
         return -1;
     say(answer);

@@ -80,13 +80,9 @@ static void say(const struct order *order, const struct cJSON *answer,
 static int run(struct client *client, struct error *error)
 {
     const struct order *order = find(client->command->name);
-    struct connection connection;
     const char *target = client_target(client);
-    struct cJSON *answer = NULL;
-    if (connection_open(&connection, error))
-        answer = connection_request(&connection, order->method,
-                                    params_of_target(target), error);
-    connection_close(&connection);
+    struct cJSON *answer =
+        connection_ask(order->method, params_of_target(target), error);
     if (answer == NULL)
         return -1;
     say(order, answer, target);

@@ -55,16 +55,10 @@ static struct cJSON *make_params(const struct client *client,
 
 static int run(struct client *client, struct error *error)
 {
-    struct connection connection;
     const char *target = client_target(client);
-    struct cJSON *answer = NULL, *params = make_params(client, error);
-    if (params == NULL)
-        return -1;
-    if (connection_open(&connection, error))
-        answer = connection_request(&connection, "retry", params, error);
-    else
-        cJSON_Delete(params);
-    connection_close(&connection);
+    struct cJSON *params = make_params(client, error);
+    struct cJSON *answer =
+        params ? connection_ask("retry", params, error) : NULL;
     if (answer == NULL)
         return -1;
     say(answer, target);

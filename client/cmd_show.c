@@ -132,14 +132,9 @@ static void show_sweep(struct output *output, const struct cJSON *answer)
 
 static int run(struct client *client, struct error *error)
 {
-    struct connection connection;
     struct output *output = &client->output;
-    struct cJSON *answer = NULL;
-    if (connection_open(&connection, error))
-        answer =
-            connection_request(&connection, "show",
-                               params_of_target(client_target(client)), error);
-    connection_close(&connection);
+    struct cJSON *answer =
+        connection_ask("show", params_of_target(client_target(client)), error);
     if (answer == NULL)
         return -1;
     if (output->format == OUTPUT_JSON)

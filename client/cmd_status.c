@@ -129,13 +129,8 @@ static struct cJSON *make_params(const struct client *client)
 
 static int run(struct client *client, struct error *error)
 {
-    struct connection connection;
     struct output *output = &client->output;
-    struct cJSON *status = NULL;
-    if (connection_open(&connection, error))
-        status = connection_request(&connection, "status", make_params(client),
-                                    error);
-    connection_close(&connection);
+    struct cJSON *status = connection_ask("status", make_params(client), error);
     if (status == NULL)
         return -1;
     if (output->format == OUTPUT_TABLE)

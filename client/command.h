@@ -45,6 +45,7 @@
     X(delete)                                                                  \
     G("daemon")                                                                \
     X(status)                                                                  \
+    X(devices)                                                                 \
     X(fsck)                                                                    \
     X(backup)                                                                  \
     X(drain)                                                                   \

@@ -277,3 +277,16 @@ struct cJSON *connection_request(struct connection *connection,
             return result;
     }
 }
+
+struct cJSON *connection_ask(const char *method, struct cJSON *params,
+                             struct error *error)
+{
+    struct connection connection;
+    struct cJSON *result = NULL;
+    if (connection_open(&connection, error))
+        result = connection_request(&connection, method, params, error);
+    else
+        cJSON_Delete(params);
+    connection_close(&connection);
+    return result;
+}

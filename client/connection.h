@@ -51,6 +51,10 @@ struct cJSON *connection_request(struct connection *connection,
                                  const char *method, struct cJSON *params,
                                  struct error *error);
 
+/* The same over a connection of its own. */
+struct cJSON *connection_ask(const char *method, struct cJSON *params,
+                             struct error *error);
+
 enum heard {
     HEARD_MESSAGE,
     HEARD_SIGNAL,  /* something can be read from signal_fd */

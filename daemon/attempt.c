@@ -266,6 +266,13 @@ static bool take_failed(const struct news *news, struct error *error)
     } else if (strcmp(kind, "checkpoint") == 0) {
         ending.outcome = OUTCOME_crashed; /* a disk may do it the next time */
     }
+    bool is_on_gpu = news->attempt->dispatch.gpu_bytes > 0;
+    if (is_on_gpu && strcmp(kind, "memory") == 0)
+        ending.outcome = OUTCOME_crowded;
+    if (is_on_gpu && strcmp(kind, "device") == 0) {
+        ending.outcome = OUTCOME_lost;
+        news->attempt->has_lost_device = true;
+    }
     snprintf(ending.message, sizeof ending.message, "%s", message);
     send_ending(news->attempt, news->store, &ending);
     return true;

@@ -19,9 +19,10 @@ struct log;
 struct attempt {
     struct dispatch dispatch;
     bool is_sent, is_started, is_ended;
-    int64_t sequence; /* of the next message */
-    int64_t step;     /* updates done, as last heard; -1: not started */
-    int64_t steps;    /* in all */
+    bool has_lost_device; /* so said the worker at its end */
+    int64_t sequence;     /* of the next message */
+    int64_t step;         /* updates done, as last heard; -1: not started */
+    int64_t steps;        /* in all */
     double steps_per_second, test_accuracy; /* NaN: not yet known */
     double began;                           /* monotonic seconds */
 };

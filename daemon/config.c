@@ -303,6 +303,8 @@ void config_release(struct config *config)
 {
     cJSON_Delete(config->dataset_folders);
     cJSON_Delete(config->datasets);
+    cJSON_Delete(config->devices);
     cJSON_Delete(config->hooks);
-    config->dataset_folders = config->datasets = config->hooks = NULL;
+    config->dataset_folders = config->datasets = NULL;
+    config->devices = config->hooks = NULL;
 }

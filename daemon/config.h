@@ -11,6 +11,8 @@
  *        REAL   double within bounds
  *        LIST   of absolute paths; on the command line separated by ':'
  *        MAP    name to list of paths; on the command line as JSON
+ *        CHOICE of devices (choice.h): a text or a list of them; on the
+ *               command line separated by ','
  *        HOOKS  name to list of an absolute path and arguments; likewise
  */
 #ifndef DAEMON_CONFIG_H
@@ -47,6 +49,18 @@ struct cJSON;
       "programs to run when a sweep has finished, by the name that submit --on-finish gives: a list of a path and arguments, with {sweep}, {id}, {owner}, {done}, {failed}, {cancelled}") \
     X(cpu_slots,        COUNT, "",       0,     1024,  "",                                         \
       "trainings of one CPU thread at a time; default: physical cores within affinity and quota")  \
+    X(devices,          CHOICE, "auto",  0,     0,     "",                                         \
+      "what to run on: auto (all GPUs, or the CPU where there is none), or cpu, GPUs by index or UUID, MIG instances (0.1), each with :SLOTS, or ! to leave one out") \
+    X(gpu_slots,        COUNT, "1",      1,     64,    "",                                         \
+      "trainings at a time on a GPU that devices gives no slots")                                  \
+    X(gpu_context_mib,  COUNT, "600",    0,     1e6,   "",                                         \
+      "MiB of a GPU that each worker takes beside its job's")                                      \
+    X(foreign,          WORD,  "leave",  0,     0,     "leave share",                              \
+      "what to do with a GPU that other people's processes use")                                   \
+    X(foreign_s,        REAL,  "5",      0.1,   3600,  "",                                         \
+      "seconds between two looks at a GPU that a job waits for and others use")                    \
+    X(device_lock_dir,  PATH,  "/tmp",   0,     0,     "",                                         \
+      "folder of locks that keep two gaitd off one GPU; the same for all")                         \
     X(worker,           PATH,  "",       0,     0,     "",                                         \
       "worker program; default: gait-worker beside gaitd, in ../libexec/gaitd, or in $PATH")       \
     X(log_level,        WORD,  "info",   0,     0,     "error warning info debug",                 \
@@ -97,6 +111,7 @@ enum option_type {
     OPTION_REAL,
     OPTION_LIST,
     OPTION_MAP,
+    OPTION_CHOICE,
     OPTION_HOOKS,
 };
 
@@ -107,6 +122,7 @@ enum option_type {
 #define OPTION_FIELD_REAL(name) double name;
 #define OPTION_FIELD_LIST(name) struct cJSON *name;
 #define OPTION_FIELD_MAP(name) struct cJSON *name;
+#define OPTION_FIELD_CHOICE(name) struct cJSON *name;
 #define OPTION_FIELD_HOOKS(name) struct cJSON *name;
 #define OPTION_FIELD(name, type, initial, least, most, words, help)            \
     OPTION_FIELD_##type(name)

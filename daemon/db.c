@@ -271,6 +271,25 @@ bool statement_run(struct statement *s, struct error *error)
     return statement_finish(s, error);
 }
 
+bool db_read_number(struct db *db, const char *sql, int64_t parameter,
+                    int64_t *value, struct error *error)
+{
+    struct statement *s = db_sql(db, sql);
+    bind_integer(s, parameter);
+    *value = 0;
+    while (statement_next(s))
+        *value = column_integer_or(s, 0, 0);
+    return statement_finish(s, error);
+}
+
+bool db_change(struct db *db, const char *sql, int64_t parameter,
+               struct error *error)
+{
+    struct statement *s = db_sql(db, sql);
+    bind_integer(s, parameter);
+    return statement_run(s, error);
+}
+
 int64_t column_integer(struct statement *s, int column)
 {
     return sqlite3_column_int64(s->handle, column);
@@ -376,6 +395,11 @@ bool db_is_halfway(const struct db *db)
 int64_t db_written(const struct db *db)
 {
     return sqlite3_total_changes64(db->handle);
+}
+
+int64_t db_changed(const struct db *db)
+{
+    return sqlite3_changes64(db->handle);
 }
 
 int64_t db_last_id(const struct db *db)

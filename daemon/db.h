@@ -64,6 +64,13 @@ bool statement_finish(struct statement *statement, struct error *error);
 /* Steps to the end, for statements that give no rows. */
 bool statement_run(struct statement *statement, struct error *error);
 
+/* Statements with one parameter: the number one yields (0: no row, or NULL),
+ * and what changes something. */
+bool db_read_number(struct db *db, const char *sql, int64_t parameter,
+                    int64_t *value, struct error *error);
+bool db_change(struct db *db, const char *sql, int64_t parameter,
+               struct error *error);
+
 /* Columns of the present row, from 0.  NULL reads as `otherwise`, NaN, and
  * NULL; text is valid until the next step. */
 int64_t column_integer(struct statement *statement, int column);
@@ -87,7 +94,10 @@ bool db_savepoint(struct db *db, struct error *error);
 bool db_release(struct db *db, struct error *error);
 void db_undo(struct db *db); /* back to the savepoint, and release it */
 
-int64_t db_written(const struct db *db); /* rows, since it was opened */
+int64_t db_written(const struct db *db); /* rows, since it was opened, also
+                                          * those that triggers wrote */
+int64_t db_changed(const struct db *db); /* rows, by the last statement that
+                                          * changes any, without triggers' */
 int64_t db_last_id(const struct db *db); /* of the last INSERT */
 
 /* Pages in the WAL, and those of them that no checkpoint has copied yet, as of

@@ -5,6 +5,7 @@
 #define DAEMON_EXPLANATION_H
 
 #include "daemon/query.h"
+#include "daemon/store.h"
 
 struct subject {
     int64_t id, run, sweep, owner_uid, priority, threads, attempts;
@@ -14,6 +15,7 @@ struct subject {
     double started_at, finished_at;
     double wait_s;          /* after a crash, from now on; 0: not for that */
     char device_class[160]; /* of its run; "": not begun */
+    struct demand demand;
     char owner[64], sweep_name[SPEC_NAME_BYTES];
     char reason[1000];
     char said[1000]; /* the last line on stderr of its last attempt */
@@ -22,8 +24,10 @@ struct subject {
 /* What this gaitd has. */
 struct offer {
     int64_t slots, max_running_per_user;
-    char device_class[160]; /* with the job's threads */
-    const char *trouble;    /* why none of the slots is in service; or NULL */
+    int place_count;
+    struct place places[DEVICES_MAX];
+    const struct cJSON *list; /* of the places, with what is left of them */
+    const char *trouble;      /* why none of the slots is in service; or NULL */
 };
 
 /* A job that is asked about. */

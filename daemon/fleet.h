@@ -7,7 +7,7 @@
 #ifndef DAEMON_FLEET_H
 #define DAEMON_FLEET_H
 
-#include "daemon/hello.h"
+#include "daemon/devices.h"
 #include "daemon/store.h"
 
 struct cJSON;
@@ -22,9 +22,8 @@ struct fleet_setup {
     const struct log *log;
     const struct config *config;
     struct store *store;
-    const char *worker;        /* the program */
-    const struct hello *hello; /* what it says with --identify */
-    int slots;
+    const char *worker;      /* the program */
+    struct devices *devices; /* which it keeps up to date */
     void *user;
     void (*on_progress)(void *user, int64_t sweep, int64_t job,
                         const struct cJSON *progress);
@@ -45,6 +44,8 @@ void fleet_stop_attempt(struct fleet *fleet, int64_t attempt);
 void fleet_refused(struct fleet *fleet, int64_t attempt,
                    const struct error *error);
 
+void fleet_wanted(struct fleet *fleet, int device);
+
 /* Has all workers checkpoint and quit; those that take longer than
  * stop_grace_s are killed.  fleet_kill does not wait for them. */
 void fleet_stop(struct fleet *fleet);
@@ -54,6 +55,15 @@ void fleet_kill(struct fleet *fleet);
 void fleet_abandon(struct fleet *fleet);
 
 int fleet_slot_count(const struct fleet *fleet);
+/* Where jobs can run: an array, the caller's to free.  Without any slots it is
+ * the CPU, for which jobs then wait. */
+struct place *fleet_places(const struct fleet *fleet, int *count);
+/* The same as questions carry them, each with what is left of it. */
+struct cJSON *fleet_write_places(const struct fleet *fleet);
+/* Looks at all GPUs, then calls `on_done`, when fleet_devices gives what the
+ * method `devices` answers (the caller's). */
+void fleet_look(struct fleet *fleet, void (*on_done)(void *user), void *user);
+struct cJSON *fleet_devices(const struct fleet *fleet);
 /* Why nothing runs: all slots are out of service.  NULL: not so. */
 const char *fleet_trouble(const struct fleet *fleet);
 /* `slots` of status; `running` of watch, of the jobs that `is_wanted`.  The

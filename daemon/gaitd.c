@@ -12,7 +12,6 @@
 #include <uv.h>
 
 #include "daemon/clock.h"
-#include "daemon/cpu.h"
 #include "daemon/datasets.h"
 #include "daemon/fleet.h"
 #include "daemon/folder.h"
@@ -196,9 +195,10 @@ static bool open_folders(struct gaitd *gaitd, struct error *error)
 
 static bool meet_worker(struct gaitd *gaitd, struct error *error)
 {
+    devices_init(&gaitd->devices, gaitd->config, &gaitd->log);
     return worker_find(gaitd->worker, gaitd->config, error) &&
-           hello_ask(&gaitd->hello, &gaitd->loop->uv, &gaitd->log,
-                     gaitd->worker, error);
+           devices_meet(&gaitd->devices, gaitd->config, &gaitd->loop->uv,
+                        &gaitd->log, gaitd->worker, error);
 }
 
 static void open_handles(struct gaitd *gaitd)
@@ -213,15 +213,6 @@ static void open_handles(struct gaitd *gaitd)
     loop->has_handles = true;
 }
 
-static int slot_count(const struct config *config)
-{
-    struct cpu_mask mask;
-    if (config->cpu_slots >= 0)
-        return (int)config->cpu_slots;
-    cpu_mask_read(&mask);
-    return cpu_slots("", &mask);
-}
-
 static void open_fleet(struct gaitd *gaitd)
 {
     const struct fleet_setup setup = {
@@ -230,8 +221,7 @@ static void open_fleet(struct gaitd *gaitd)
         .config = gaitd->config,
         .store = gaitd->store,
         .worker = gaitd->worker,
-        .hello = &gaitd->hello,
-        .slots = slot_count(gaitd->config),
+        .devices = &gaitd->devices,
         .user = gaitd,
         .on_progress = on_progress,
         .on_quiet = on_quiet,
@@ -300,9 +290,14 @@ static bool announce(struct gaitd *gaitd, struct error *error)
     uv_signal_start(&loop->terminate, on_signal, SIGTERM);
     uv_signal_start(&loop->interrupt, on_signal, SIGINT);
     gaitd->started_at = clock_wall();
-    int slots = fleet_slot_count(gaitd->fleet);
-    log_write(&gaitd->log, LOG_info, "ready: socket %s, %d CPU slot%s",
-              gaitd->config->socket, slots, slots == 1 ? "" : "s");
+    int slots = gaitd->devices.device[gaitd->devices.count - 1].slots;
+    int gpu_slots = fleet_slot_count(gaitd->fleet) - slots;
+    char gpus[48] = "";
+    if (gpu_slots)
+        snprintf(gpus, sizeof gpus, "%d GPU slot%s, ", gpu_slots,
+                 gpu_slots == 1 ? "" : "s");
+    log_write(&gaitd->log, LOG_info, "ready: socket %s, %s%d CPU slot%s",
+              gaitd->config->socket, gpus, slots, slots == 1 ? "" : "s");
     return notify_systemd("READY=1", error) &&
            notify_descriptor((int)gaitd->config->ready_fd, error);
 }
@@ -357,6 +352,7 @@ static void close_all(struct gaitd *gaitd)
     (void)result;
     datasets_free(gaitd->datasets);
     hub_free(gaitd->hub);
+    devices_release(&gaitd->devices);
     gate_free(gaitd->gate);
     gate_free(gaitd->upkeep_gate);
     lock_release(&loop->run_lock);

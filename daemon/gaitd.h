@@ -13,7 +13,7 @@
 #define DAEMON_GAITD_H
 
 #include "daemon/config.h"
-#include "daemon/hello.h"
+#include "daemon/devices.h"
 #include "daemon/log.h"
 #include "daemon/store.h"
 
@@ -24,7 +24,7 @@ struct gaitd {
     struct log log;
     struct loop *loop; /* gaitd.c's own: the libuv loop and its handles */
     char worker[PATH_BYTES];
-    struct hello hello; /* of the worker program */
+    struct devices devices;
     struct store *store;
     struct gate *gate, *upkeep_gate; /* between the store and the readers */
     struct reader *reader;

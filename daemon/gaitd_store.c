@@ -88,6 +88,11 @@ static void on_wait(void *user, int64_t job, double seconds)
     retries_add(((struct gaitd *)user)->retries, job, seconds);
 }
 
+static void on_wanted(void *user, int device)
+{
+    fleet_wanted(((struct gaitd *)user)->fleet, device);
+}
+
 static void on_stuck(void *user, const struct error *error)
 {
     const struct gaitd *gaitd = user;
@@ -153,6 +158,7 @@ bool gaitd_open_store(struct gaitd *gaitd, struct error *error)
         .on_hook = on_hook,
         .on_event = on_event,
         .on_wait = on_wait,
+        .on_wanted = on_wanted,
         .on_stuck = on_stuck,
         .on_fatal = on_fatal,
         .gate = gaitd->gate,

@@ -1,9 +1,11 @@
+#define _GNU_SOURCE /* environ */
 #include "daemon/hello.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "daemon/config.h"
@@ -13,6 +15,8 @@
 #include "schema/message.h"
 
 static const char worker_name[] = "gait-worker";
+
+#define IDENTIFY_S 60.0 /* a driver may take its time */
 
 static bool check_number(const struct cJSON *message, const char *name,
                          int64_t expected, struct error *error)
@@ -48,6 +52,9 @@ bool hello_read(struct hello *hello, const struct cJSON *message,
     if (strlen(device) >= sizeof hello->device ||
         strlen(device_class) >= sizeof hello->device_class)
         return error_set(error, ERROR_PROTOCOL, "its device class is too long");
+    const struct cJSON *gpu = cJSON_GetObjectItemCaseSensitive(message, "gpu");
+    snprintf(hello->uuid, sizeof hello->uuid, "%.90s",
+             json_text_or(gpu, "uuid", ""));
     snprintf(hello->build, sizeof hello->build, "%s", build);
     snprintf(hello->device, sizeof hello->device, "%s", device);
     snprintf(hello->device_class, sizeof hello->device_class, "%s",
@@ -80,20 +87,67 @@ static void on_end(void *user, const struct process_end *end)
     }
 }
 
+bool hello_is_on(const struct hello *hello, const char *uuid)
+{
+    const char *a = strchr(hello->uuid, '-'), *b = strchr(uuid, '-');
+    return a && b && strcasecmp(a, b) == 0;
+}
+
+char **hello_environment(const char *uuid)
+{
+    static const char name[] = "CUDA_VISIBLE_DEVICES=";
+    size_t count = 0, used = 0, bytes = sizeof name + strlen(uuid);
+    while (environ[count])
+        count++;
+    char **environment = xcalloc(1, (count + 2) * sizeof(char *) + bytes);
+    char *own = (char *)(environment + count + 2);
+    snprintf(own, bytes, "%s%s", name, uuid);
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(environ[i], name, sizeof name - 1) != 0)
+            environment[used++] = environ[i];
+    environment[used] = own;
+    return environment;
+}
+
+static struct process *open_process(struct uv_loop_s *loop,
+                                    const struct log *log, const char *program,
+                                    const char *uuid,
+                                    const struct process_hooks *hooks,
+                                    struct error *error)
+{
+    char device[128];
+    char *argv[] = {(char *)program, "--identify", uuid ? "--device" : NULL,
+                    device, NULL};
+    char **environment = uuid ? hello_environment(uuid) : NULL;
+    snprintf(device, sizeof device, "cuda:%s", uuid ? uuid : "");
+    struct process *process = process_open_in(
+        environment, loop, log, "worker program", argv, hooks, error);
+    free(environment);
+    return process;
+}
+
 bool hello_ask(struct hello *hello, struct uv_loop_s *loop,
-               const struct log *log, const char *program, struct error *error)
+               const struct log *log, const char *program, const char *uuid,
+               struct error *error)
 {
     struct answer answer = {hello, error, false};
     const struct process_hooks hooks = {&answer, on_message, on_end};
-    char *argv[] = {(char *)program, "--identify", NULL};
     error->code = ERROR_NONE;
     struct process *process =
-        process_open(loop, log, "worker program", argv, &hooks, error);
+        open_process(loop, log, program, uuid, &hooks, error);
+    if (process)
+        process_kill_after(process, IDENTIFY_S);
     process_wait_all(loop);
     if (!process)
         return false;
+    if (answer.has_hello && uuid && !hello_is_on(hello, uuid))
+        return error_set(error, ERROR_PROTOCOL,
+                         "the worker opened \"%s\", expected \"%s\"",
+                         hello->uuid, uuid);
     return answer.has_hello ||
-           error_prefix(error, "worker program \"%s\" is not to be used",
+           error_prefix(error,
+                        uuid ? "its worker \"%s\" cannot start"
+                             : "worker program \"%s\" is not to be used",
                         program);
 }
 

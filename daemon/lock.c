@@ -63,6 +63,23 @@ static bool fail(struct lock *lock, const char *verb, struct error *error)
     return false;
 }
 
+/* In a folder like /tmp, a file that is somebody else's may be opened, but not
+ * with O_CREAT. */
+static int open_for_all(const char *path)
+{
+    enum { FLAGS = O_RDWR | O_CLOEXEC | O_NOFOLLOW, ALL = 0666 };
+    int descriptor = open(path, FLAGS);
+    if (descriptor >= 0 || errno != ENOENT)
+        return descriptor;
+    descriptor = open(path, FLAGS | O_CREAT | O_EXCL, ALL);
+    if (descriptor < 0)
+        return errno == EEXIST ? open(path, FLAGS) : -1;
+    if (fchmod(descriptor, ALL) == 0)
+        return descriptor;
+    close(descriptor);
+    return -1;
+}
+
 bool lock_take(struct lock *lock, const char *path, const char *what,
                struct error *error)
 {
@@ -73,7 +90,9 @@ bool lock_take(struct lock *lock, const char *path, const char *what,
                          path);
     for (;;) {
         lock->descriptor =
-            open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+            lock->is_for_all
+                ? open_for_all(path)
+                : open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (lock->descriptor < 0)
             return fail(lock, "open", error);
         if (flock(lock->descriptor, LOCK_EX | LOCK_NB) != 0) {

@@ -16,6 +16,8 @@
 struct lock {
     int descriptor; /* -1: not held */
     char path[PATH_BYTES];
+    /* Set before it is taken: the file is one that every user's gaitd locks. */
+    bool is_for_all;
 };
 
 /* ERROR_CONFLICT when it is held: `what` (such as: state folder "/x") is in

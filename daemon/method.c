@@ -71,6 +71,7 @@ static const struct method methods[] = {
      request_backup,
      {{"file", PARAM_TEXT, false}, {"force", PARAM_BOOLEAN, true}}},
     {"status", request_status, {{"look", PARAM_BOOLEAN, true}}},
+    {"devices", request_devices, {{NULL, PARAM_TEXT, true}}},
     {"shutdown", request_shutdown, {{NULL, PARAM_TEXT, true}}},
 };
 enum { METHOD_COUNT = sizeof methods / sizeof *methods };

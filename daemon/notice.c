@@ -169,6 +169,18 @@ static void deliver_wait(struct notice *notice, const struct store_hooks *hooks)
     hooks->on_wait(hooks->user, notice->waiting, notice->seconds);
 }
 
+static void deliver_wanted(struct notice *notice,
+                           const struct store_hooks *hooks)
+{
+    hooks->on_wanted(hooks->user, (int)notice->waiting);
+}
+
+void notice_wanted(struct notices *notices, int device)
+{
+    struct notice *notice = add(notices, 0, deliver_wanted);
+    notice->waiting = device;
+}
+
 void notice_wait(struct notices *notices, int64_t job, double seconds)
 {
     struct notice *notice = add(notices, 0, deliver_wait);

@@ -40,6 +40,7 @@ void notice_hook(struct notices *notices, const struct hook_order *order);
 /* `kind` is borrowed for ever. */
 void notice_event(struct notices *notices, int64_t event, const char *kind);
 void notice_wait(struct notices *notices, int64_t job, double seconds);
+void notice_wanted(struct notices *notices, int device);
 void notice_stuck(struct notices *notices,
                   const struct error *error); /* NULL: no longer */
 void notice_fatal(struct notices *notices, const struct error *error);

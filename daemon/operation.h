@@ -53,14 +53,23 @@ struct operations {
 struct job_of {
     int64_t owner, sweep;
     bool is_lowest; /* of the attempt's slots: here it is counted */
+    int64_t gpu_bytes;
+};
+
+/* A GPU's memory, and leave to use it.  It is given for as long as jobs of ours
+ * are on the GPU: before the next one it is asked for again. */
+struct card {
+    bool is_free;       /* of others: leave was given */
+    bool is_asked;      /* the loop looks */
+    bool is_refused;    /* when it was asked for last, or there was no room */
+    int64_t room_bytes; /* for all jobs on it together */
 };
 
 struct slot {
     bool is_open;
     bool is_out; /* of service */
-    char device[64];
-    char device_class[128]; /* without threads */
-    int64_t attempt;        /* 0: free */
+    struct place place;
+    int64_t attempt; /* 0: free */
     struct job_of job_of;
     /* This transaction's notice of the attempt's rows; kept at its lowest
      * slot. */
@@ -100,10 +109,11 @@ struct store {
     double now;          /* of this transaction, as stored */
     double retry_s;      /* store_set_retry */
     int slot_count;
-    struct slot *slots;           /* by number */
-    int64_t *attempts;            /* of the slots, before this transaction */
-    struct job_of *jobs_of;       /* likewise */
-    int64_t max_running_per_user; /* 0: no limit */
+    struct slot *slots;             /* by number */
+    int64_t *attempts;              /* of the slots, before this transaction */
+    struct job_of *jobs_of;         /* likewise */
+    struct card cards[DEVICES_MAX]; /* by the number of the device */
+    int64_t max_running_per_user;   /* 0: no limit */
     bool is_draining, is_broken;
     bool is_drained;   /* as stored: see store_drain.c */
     int restart_pages; /* length of the WAL at which it is to begin anew */
@@ -260,16 +270,18 @@ bool store_sweep_waiting(struct store *store, int64_t sweep, int64_t *position,
 bool store_sweep_check(struct store *store, const struct stored_job *job,
                        struct error *error);
 
+/* The job of an attempt that has not ended; 0: there is none. */
+bool store_attempt_job(struct store *store, int64_t attempt, int64_t *job,
+                       struct error *error);
+
 /* An attempt goes on from `step`: the event of that, and of what was lost by
  * the attempt before it. */
 bool store_attempt_resumed(struct store *store, int64_t attempt, int64_t step,
                            struct error *error);
 
-/* The time limit of a job: the seconds it has left, NaN: no limit; what its
- * attempt took; and whether it is over, with the reason for its failure. */
+/* The time limit of a job: the seconds it has left, NaN: no limit; and whether
+ * it is over, with the reason for its failure. */
 bool store_limit_load(struct store *store, int64_t job, double *seconds_left,
-                      struct error *error);
-bool store_limit_took(struct store *store, int64_t attempt, double seconds,
                       struct error *error);
 /* The sweep has another one from now on: those of its jobs that run hear so. */
 bool store_limit_changed(struct store *store, int64_t sweep,
@@ -300,6 +312,11 @@ enum {
  * last. */
 bool store_job_wait(struct store *store, const struct stored_job *job,
                     const char *what, struct error *error);
+/* The same after the last attempts found too little of a GPU's memory, which
+ * others had taken. */
+bool store_job_wait_for_memory(struct store *store,
+                               const struct stored_job *job,
+                               struct error *error);
 /* The newest checkpoints of a dispatch's run, into it. */
 bool store_checkpoints_load(struct store *store, struct dispatch *dispatch,
                             struct error *error);
@@ -314,6 +331,10 @@ bool store_checkpoints_load(struct store *store, struct dispatch *dispatch,
     "ifnull((SELECT max(last_job) FROM deletion), 0), "                        \
     "ifnull((SELECT max(last) FROM missing WHERE kind = 'sweep'), 0))"
 
+/* A piece of the end of a sweep that is marked as deleted; `*is_done` when
+ * nothing is left. */
+bool store_removal_go_on(struct store *store, int64_t sweep, bool *is_done,
+                         struct error *error);
 /* ERROR_CONFLICT when the sweep that this request has made, or that this
  * request has deleted, is gone: what is done once is not done again. */
 bool store_deletion_check(struct store *store, const char *request_id,
@@ -328,12 +349,17 @@ bool store_recover(struct store *store, struct error *error);
 /* The job that is to be given slots next. */
 struct queue_head {
     int64_t job, run, sweep, owner;
-    int threads;
+    int64_t priority, turn; /* its rank: see store_queue.c */
+    int busy;
+    struct demand demand;
     char device_class[160]; /* "": not begun anywhere */
-    bool is_failing;        /* its sweep: it is about to be cancelled */
+    char lane[LANE_BYTES + 160];
+    bool is_failing; /* its sweep: it is about to be cancelled */
 };
-bool store_queue_head(struct store *store, struct queue_head *head, bool *found,
-                      struct error *error);
+/* Of each lane that has a ready job the next one, in the order in which they
+ * are to be served.  The heads are the caller's to free. */
+bool store_queue_heads(struct store *store, struct queue_head **heads,
+                       int *count, struct error *error);
 /* The owner has had a turn. */
 bool store_queue_served(struct store *store, int64_t owner, int64_t attempt,
                         struct error *error);
@@ -344,8 +370,16 @@ bool store_dispatch(struct store *store, struct error *error);
  * them for a job of so many threads. */
 bool store_offers(const struct store *store, const char *device_class,
                   int threads);
+/* Its jobs that were taken out of the queue because of its slots: another
+ * number of them is there. */
+bool store_bring_back(struct store *store, const struct place *place, int count,
+                      struct error *error);
+
 /* The lowest slot of an attempt, or NULL. */
 struct slot *store_slot_of(struct store *store, int64_t attempt);
 void store_slots_free(struct store *store, int64_t attempt);
+bool store_slot_is_free(const struct slot *slot);
+/* Open slots of a class. */
+int store_slots_count(const struct store *store, const char *device_class);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/choice.h"
 #include "schema/control.h"
 #include "schema/memory.h"
 #include "schema/message.h"
@@ -116,6 +117,16 @@ static struct cJSON *parse_map(const char *text)
     return map ? map : cJSON_CreateString(text);
 }
 
+static struct cJSON *parse_choice(const char *text)
+{
+    struct cJSON *list = cJSON_CreateArray();
+    char *copy = xstrdup(text), *rest = copy, *one;
+    while ((one = strsep(&rest, ",")))
+        cJSON_AddItemToArray(list, cJSON_CreateString(one));
+    free(copy);
+    return list;
+}
+
 struct cJSON *option_parse(const struct option *option, const char *text)
 {
     switch (option->type) {
@@ -129,6 +140,8 @@ struct cJSON *option_parse(const struct option *option, const char *text)
     case OPTION_MAP:
     case OPTION_HOOKS:
         return parse_map(text);
+    case OPTION_CHOICE:
+        return parse_choice(text);
     case OPTION_WORD:
     case OPTION_NAME:
         break;
@@ -294,6 +307,26 @@ static bool read_map(const struct option *option, const struct cJSON *value,
     return true;
 }
 
+/* "auto" becomes the list of it. */
+static bool read_choice(const struct option *option, const struct cJSON *value,
+                        void *field, const char *shown_as,
+                        struct faults *faults)
+{
+    (void)option;
+    struct error error;
+    struct cJSON *list = cJSON_IsArray(value) ? cJSON_Duplicate(value, true)
+                                              : cJSON_CreateArray();
+    if (!cJSON_IsArray(value))
+        cJSON_AddItemToArray(list, cJSON_Duplicate(value, true));
+    bool is_good = choices_check(list, &error);
+    if (is_good)
+        keep(field, list);
+    else
+        faults_add(faults, shown_as, "%s", error.text);
+    cJSON_Delete(list);
+    return is_good;
+}
+
 static bool is_command(const struct cJSON *value)
 {
     const struct cJSON *one;
@@ -336,6 +369,7 @@ static const struct {
     [OPTION_COUNT] = {"N", read_count},
     [OPTION_REAL] = {"NUMBER", read_real},
     [OPTION_LIST] = {"PATH[:PATH]...", read_list},
+    [OPTION_CHOICE] = {"DEVICE[:SLOTS][,...]", read_choice},
     [OPTION_MAP] = {"{\"NAME\": [\"FOLDER\", ...]}", read_map},
     [OPTION_HOOKS] = {"{\"NAME\": [\"/PROGRAM\", ...]}", read_hooks},
 };

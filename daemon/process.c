@@ -231,7 +231,8 @@ static int make_pipe(uv_pipe_t *ours, bool is_ours_read)
     return result;
 }
 
-static int spawn(struct process *process, uv_loop_t *loop, char *const argv[])
+static int spawn(struct process *process, uv_loop_t *loop, char *const argv[],
+                 char *const environment[])
 {
     int ends[3] = {make_pipe(&process->input, false),
                    make_pipe(&process->output, true),
@@ -246,6 +247,7 @@ static int spawn(struct process *process, uv_loop_t *loop, char *const argv[])
     uv_process_options_t options = {.exit_cb = on_exited,
                                     .file = argv[0],
                                     .args = (char **)argv,
+                                    .env = (char **)environment,
                                     .flags = UV_PROCESS_DETACHED,
                                     .stdio_count = 3,
                                     .stdio = stdio};
@@ -285,8 +287,17 @@ struct process *process_open(struct uv_loop_s *loop, const struct log *log,
                              const struct process_hooks *hooks,
                              struct error *error)
 {
+    return process_open_in(NULL, loop, log, label, argv, hooks, error);
+}
+
+struct process *process_open_in(char *const environment[],
+                                struct uv_loop_s *loop, const struct log *log,
+                                const char *label, char *const argv[],
+                                const struct process_hooks *hooks,
+                                struct error *error)
+{
     struct process *process = process_new(loop, log, label, hooks);
-    int result = spawn(process, loop, argv);
+    int result = spawn(process, loop, argv, environment);
     if (result < 0) {
         error_set(error, ERROR_IO, "cannot start \"%s\": %s", argv[0],
                   uv_strerror(result));

@@ -52,6 +52,13 @@ struct process *process_open(struct uv_loop_s *loop, const struct log *log,
                              const struct process_hooks *hooks,
                              struct error *error);
 
+/* The same with another environment than gaitd's own. */
+struct process *process_open_in(char *const environment[],
+                                struct uv_loop_s *loop, const struct log *log,
+                                const char *label, char *const argv[],
+                                const struct process_hooks *hooks,
+                                struct error *error);
+
 pid_t process_pid(const struct process *process);
 
 /* Queues a message (taken) for its stdin.  A child that leaves more than 1 MiB

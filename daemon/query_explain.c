@@ -1,7 +1,8 @@
 /* Why a job is where it is, in one sentence.
  *
  * What slots there are is known to the loop only: request.c adds it to the
- * question as `device_class` (without threads), `slots`,
+ * question as `places` (place.h, with room_bytes, taken_bytes, free_slots and
+ * trouble of each), `slots`,
  * `max_running_per_user`, `now`, and `trouble` when all slots are out of
  * service.
  */
@@ -23,7 +24,7 @@ static bool read_subject(const struct question *question, int64_t id,
         "SELECT j.run_id, j.priority, j.threads, j.attempts, j.state, "
         "j.is_ready, j.started_at, j.finished_at, r.device_class, j.reason, "
         "j.sweep_id, j.owner_uid, s.after_id, s.max_running, s.owner, s.name, "
-        "ifnull(j.retry_at, 0) "
+        "ifnull(j.retry_at, 0), j.device, j.gpu_bytes "
         "FROM job j JOIN run r ON r.id = j.run_id "
         "JOIN sweep s ON s.id = j.sweep_id WHERE j.id = ?");
     bind_integer(s, id);
@@ -47,6 +48,9 @@ static bool read_subject(const struct question *question, int64_t id,
         column_copy(s, 15, job->sweep_name, sizeof job->sweep_name);
         job->wait_s =
             column_real(s, 16) - json_real_or(question->params, "now", 0);
+        job->demand.threads = (int)job->threads;
+        column_copy(s, 17, job->demand.device, sizeof job->demand.device);
+        job->demand.gpu_bytes = column_integer(s, 18);
     }
     return statement_finish(s, error);
 }
@@ -128,16 +132,19 @@ static explanation_function *const of_state[JOB_STATE_COUNT] = {
     [JOB_failed] = explain_final,    [JOB_cancelled] = explain_final,
 };
 
-static void read_offer(const struct question *question, int64_t threads,
-                       struct offer *offer)
+static void read_offer(const struct question *question, struct offer *offer)
 {
-    const struct cJSON *params = question->params;
+    const struct cJSON *params = question->params, *one;
     offer->slots = json_integer_or(params, "slots", 0);
     offer->trouble = json_text_or(params, "trouble", NULL);
     offer->max_running_per_user =
         json_integer_or(params, "max_running_per_user", 0);
-    snprintf(offer->device_class, sizeof offer->device_class, "%s threads-%lld",
-             json_text_or(params, "device_class", ""), (long long)threads);
+    offer->list = cJSON_GetObjectItemCaseSensitive(params, "places");
+    cJSON_ArrayForEach(one, offer->list)
+    {
+        if (offer->place_count < DEVICES_MAX)
+            place_read(&offer->places[offer->place_count++], one);
+    }
 }
 
 static bool answer_subject(const struct question *question, int64_t id,
@@ -148,7 +155,7 @@ static bool answer_subject(const struct question *question, int64_t id,
     if (!read_subject(question, id, &e.job, error) ||
         !read_said(question, &e.job, error))
         return false;
-    read_offer(question, e.job.threads, &e.offer);
+    read_offer(question, &e.offer);
     if (!of_state[e.job.state](&e, &text, error))
         return false;
     char *sentence = xprintf("job %lld %s", (long long)id, text);

@@ -76,20 +76,20 @@ struct asked {
     struct page page;
 };
 
-struct place {
+struct page_end {
     int64_t job, at; /* of the last row that was given; -1: none of it */
 };
 
-static struct place read_place(const struct asked *asked)
+static struct page_end read_place(const struct asked *asked)
 {
     int64_t after = asked->page.after, places = asked->series->places_max;
     if (!after)
-        return (struct place){asked->target.first, -1};
-    return (struct place){asked->target.first + (after - 1) / places,
-                          (after - 1) % places};
+        return (struct page_end){asked->target.first, -1};
+    return (struct page_end){asked->target.first + (after - 1) / places,
+                             (after - 1) % places};
 }
 
-static bool write_place(const struct asked *asked, const struct place *place,
+static bool write_place(const struct asked *asked, const struct page_end *place,
                         int64_t *next, struct error *error)
 {
     const struct series *series = asked->series;
@@ -116,7 +116,7 @@ static struct cJSON *write_row(struct statement *s, const struct asked *asked)
 }
 
 /* One job's rows behind `place`. */
-static bool fill_job(struct asked *asked, struct place *place, bool *is_full,
+static bool fill_job(struct asked *asked, struct page_end *place, bool *is_full,
                      struct error *error)
 {
     struct statement *s = db_sql(asked->question->db, asked->series->sql);
@@ -155,12 +155,12 @@ static bool next_job(const struct question *question,
 
 static bool fill(struct asked *asked, int64_t *next, struct error *error)
 {
-    struct place place = read_place(asked);
+    struct page_end place = read_place(asked);
     bool is_full = false;
     *next = 0;
     for (int64_t job = place.job; job;) {
         if (job != place.job)
-            place = (struct place){job, -1};
+            place = (struct page_end){job, -1};
         if (!fill_job(asked, &place, &is_full, error))
             return false;
         if (is_full)

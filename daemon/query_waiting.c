@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "daemon/explanation.h"
+#include "schema/gpu_memory.h"
+#include "schema/json.h"
 #include "schema/memory.h"
 
 /* The one number that a statement gives. */
@@ -104,16 +106,43 @@ static bool has_no_slots(const struct explanation *e, char **text,
     return true;
 }
 
+/* Whether the class is the one on which its run began, if that has begun. */
+static bool has_class(const struct explanation *e, const struct place *place)
+{
+    char device_class[160];
+    snprintf(device_class, sizeof device_class, "%s threads-%d",
+             place->device_class, e->job.demand.threads);
+    return !e->job.device_class[0] ||
+           !strcmp(e->job.device_class, device_class);
+}
+
 static bool is_of_another_class(const struct explanation *e, char **text,
                                 struct error *error)
 {
     (void)error;
-    const char *class = e->job.device_class;
-    if (class[0] && strcmp(class, e->offer.device_class))
-        *text = xprintf("waits for a slot of device class \"%s\", on which "
-                        "its run began, and this machine offers \"%s\": "
-                        "gaitctl submit --fresh trains it anew here",
-                        class, e->offer.device_class);
+    char classes[600];
+    for (int i = 0; i < e->offer.place_count; i++)
+        if (has_class(e, &e->offer.places[i]))
+            return true;
+    places_print_classes(e->offer.places, e->offer.place_count, classes,
+                         sizeof classes);
+    *text = xprintf("waits for a slot of device class \"%s\", on which "
+                    "its run began, and this machine offers %s: "
+                    "gaitctl submit --fresh trains it anew here",
+                    e->job.device_class, classes);
+    return true;
+}
+
+static bool has_no_place(const struct explanation *e, char **text,
+                         struct error *error)
+{
+    (void)error;
+    char reason[PLACE_REASON_BYTES];
+    struct demand one = e->job.demand;
+    one.threads = 1;
+    places_refuse(e->offer.places, e->offer.place_count, &one, reason);
+    if (*reason)
+        *text = xprintf("waits for another device: %s", reason);
     return true;
 }
 
@@ -121,11 +150,61 @@ static bool needs_more_slots(const struct explanation *e, char **text,
                              struct error *error)
 {
     (void)error;
-    long long slots = e->offer.slots;
-    if (e->job.threads > slots)
-        *text = xprintf("waits for %lld slots at once, and there %s %lld",
-                        (long long)e->job.threads, slots == 1 ? "is" : "are",
-                        slots);
+    long long slots = 0;
+    for (int i = 0; i < e->offer.place_count; i++) {
+        const struct place *place = &e->offer.places[i];
+        if (place_suits(place, &e->job.demand))
+            return true;
+        if (place->gpu < 0)
+            slots = place->slots;
+    }
+    *text =
+        xprintf("waits for %lld slots at once, and there %s %lld",
+                (long long)e->job.threads, slots == 1 ? "is" : "are", slots);
+    return true;
+}
+
+/* What keeps the job from a place: "" for nothing but its turn. */
+static void look_at(const struct explanation *e, int i, char obstacle[512])
+{
+    const struct place *place = &e->offer.places[i];
+    const struct cJSON *live = cJSON_GetArrayItem(e->offer.list, i);
+    const char *trouble = json_text_or(live, "trouble", "");
+    int64_t left = json_integer_or(live, "room_bytes", 0) -
+                   json_integer_or(live, "taken_bytes", 0);
+    char need[GPU_SIZE_BYTES], there[GPU_SIZE_BYTES];
+    bool is_short = place->gpu >= 0 && left < e->job.demand.gpu_bytes &&
+                    json_integer_or(live, "free_slots", 0) > 0;
+    obstacle[0] = '\0';
+    if (*trouble)
+        snprintf(obstacle, 512, "%s is %.450s", place->device, trouble);
+    else if (is_short)
+        snprintf(obstacle, 512, "it needs %s of GPU memory, %s free on GPU %s",
+                 gpu_size(e->job.demand.gpu_bytes, need),
+                 gpu_size(left < 0 ? 0 : left, there),
+                 place->device + strlen("cuda:"));
+}
+
+/* Something is in the way at every place that it could have. */
+static bool waits_for_device(const struct explanation *e, char **text,
+                             struct error *error)
+{
+    (void)error;
+    char all[1024] = "", obstacle[512];
+    size_t used = 0;
+    for (int i = 0; e->job.is_ready && i < e->offer.place_count; i++) {
+        if (!place_suits(&e->offer.places[i], &e->job.demand) ||
+            !has_class(e, &e->offer.places[i]))
+            continue;
+        look_at(e, i, obstacle);
+        if (!*obstacle)
+            return true;
+        if (used < sizeof all)
+            used += (size_t)snprintf(all + used, sizeof all - used, "%s%s",
+                                     used ? "; " : "", obstacle);
+    }
+    if (*all)
+        *text = xprintf("is queued: %s", all);
     return true;
 }
 
@@ -324,11 +403,12 @@ static bool is_being_woken(const struct explanation *e, char **text,
 
 /* The first that holds is told; one always does. */
 static explanation_function *const reasons[] = {
-    is_drained,          waits_for_sweep,     has_no_slots,
-    is_of_another_class, needs_more_slots,    waits_after_crash,
-    has_trouble,         is_set_aside,        still_stops,
-    waits_for_twin,      is_limited_by_sweep, is_limited_by_user,
-    waits_its_turn,      is_being_woken,
+    is_drained,          waits_for_sweep,    has_no_slots,
+    is_of_another_class, has_no_place,       needs_more_slots,
+    waits_after_crash,   has_trouble,        waits_for_device,
+    is_set_aside,        still_stops,        waits_for_twin,
+    is_limited_by_sweep, is_limited_by_user, waits_its_turn,
+    is_being_woken,
 };
 
 bool explain_queued(const struct explanation *e, char **text,

@@ -73,6 +73,7 @@ void request_delete(struct request *request);
 
 /* request_status.c */
 void request_status(struct request *request);
+void request_devices(struct request *request);
 void request_shutdown(struct request *request);
 
 /* request_submit.c; `prepared` is what request_submit_prepare made. */

@@ -30,7 +30,7 @@ void request_explain(struct request *request)
 {
     const struct gaitd *gaitd = request->gaitd;
     struct cJSON *params = request->params;
-    cJSON_AddStringToObject(params, "device_class", gaitd->hello.device_class);
+    cJSON_AddItemToObject(params, "places", fleet_write_places(gaitd->fleet));
     cJSON_AddItemToObject(params, "slots",
                           json_integer(fleet_slot_count(gaitd->fleet)));
     cJSON_AddItemToObject(params, "max_running_per_user",

@@ -52,10 +52,10 @@ void request_retry(struct request *request)
         cJSON_AddItemReferenceToObject(object, "time_limit",
                                        (struct cJSON *)limit);
     if (controls_read(object, &controls, &faults))
-        store_retry_jobs(request->gaitd->store, request_target(request),
-                         is_set ? controls.time_limit : -1,
-                         connection_caller(request->connection), request_reply,
-                         request);
+        store_retry(request->gaitd->store, request_target(request),
+                    is_set ? controls.time_limit : -1,
+                    connection_caller(request->connection), request_reply,
+                    request);
     else
         request_refuse(request, ERROR_PARAMS, "time_limit: %s",
                        faults.fault[0].text);

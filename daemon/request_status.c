@@ -98,3 +98,15 @@ void request_shutdown(struct request *request)
         gaitd_stop(gaitd, request_reply, request);
     }
 }
+
+static void on_looked(void *user)
+{
+    struct request *request = user;
+    request_reply(request, fleet_devices(request->gaitd->fleet), NULL, NULL);
+}
+
+/* GPUs are looked at before. */
+void request_devices(struct request *request)
+{
+    fleet_look(request->gaitd->fleet, on_looked, request);
+}

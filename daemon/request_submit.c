@@ -195,15 +195,11 @@ static void look(struct submit *submit)
 static void fill(struct submission *submission, const struct request *request)
 {
     const struct gaitd *gaitd = request->gaitd;
-    int slots = fleet_slot_count(gaitd->fleet);
     snprintf(submission->request_id, sizeof submission->request_id, "%s",
              json_text_or(request->params, "request_id", ""));
     submission->caller = *connection_caller(request->connection);
     submission->queued_most = gaitd->config->max_queued_per_user;
-    /* Without slots jobs wait for a gaitd that has some. */
-    submission->threads_most = slots > 0 ? slots : 1;
-    snprintf(submission->device_class, sizeof submission->device_class, "%s",
-             gaitd->hello.device_class);
+    submission->places = fleet_places(gaitd->fleet, &submission->place_count);
     submission->fresh = json_boolean_or(request->params, "fresh", false);
     submission->dry_run = json_boolean_or(request->params, "dry_run", false);
 }

@@ -35,7 +35,7 @@ static void drop(struct retry *retry)
 static void on_time(uv_timer_t *timer)
 {
     struct retry *retry = timer->data;
-    store_retry(retry->retries->store, retry->job);
+    store_wait_over(retry->retries->store, retry->job);
     drop(retry);
 }
 

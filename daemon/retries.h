@@ -1,6 +1,6 @@
 /* retries.h: the timers of jobs that wait after a crash.
  *
- * One for each; they count monotonic time, and end with store_retry.
+ * One for each; they count monotonic time, and end with store_wait_over.
  */
 #ifndef DAEMON_RETRIES_H
 #define DAEMON_RETRIES_H

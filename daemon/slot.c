@@ -4,6 +4,7 @@
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/config.h"
@@ -76,24 +77,25 @@ static double retry_s(int failures)
 
 /* An attempt that came here meanwhile goes back to the queue; whatever the
  * store does next, it does it knowing that this slot takes none. */
-static void fail_to_start(struct slot *slot, const char *reason)
+static void leave_service(struct slot *slot, const char *what,
+                          const char *reason)
 {
     const struct slot_setup *setup = slot->setup;
+    bool was_in_service = is_in_service(slot);
     if (slot->is_ending)
         return;
-    double wait = retry_s(++slot->failed_starts);
-    snprintf(slot->trouble, sizeof slot->trouble,
-             "out of service, its worker cannot start: %.300s", reason);
+    double wait = retry_s(++slot->failed_starts + slot->device_losses);
+    snprintf(slot->trouble, sizeof slot->trouble, "out of service, %s: %.300s",
+             what, reason);
     log_write(setup->log, LOG_error, "slot %d is %s; next try in %g s",
               slot->number, slot->trouble, wait);
-    if (slot->failed_starts == 1)
+    if (was_in_service)
         store_slot_close(setup->store, slot->number, slot->trouble);
     uv_timer_start(&slot->again, on_again, (uint64_t)(wait * 1000), 0);
 }
 
 static void return_to_service(struct slot *slot)
 {
-    const struct hello *hello = slot->setup->hello;
     if (is_in_service(slot))
         return;
     slot->failed_starts = 0;
@@ -101,8 +103,7 @@ static void return_to_service(struct slot *slot)
     uv_timer_stop(&slot->again);
     log_write(slot->setup->log, LOG_info, "slot %d is back in service",
               slot->number);
-    store_slot_open(slot->setup->store, slot->number, hello->device,
-                    hello->device_class);
+    store_slot_open_at(slot->setup->store, slot->number, &slot->place);
 }
 
 /* What is heard. */
@@ -113,13 +114,16 @@ static void greet(struct slot *slot, const struct cJSON *message)
 {
     struct error error;
     struct hello hello;
-    const struct hello *known = slot->setup->hello;
+    const struct hello *known = &slot->device->hello;
     if (!hello_read(&hello, message, &error))
         process_fail(slot->process, "%s", error.text);
     else if (strcmp(hello.device_class, known->device_class) != 0)
         process_fail(slot->process,
                      "its device class is \"%s\", expected \"%s\"",
                      hello.device_class, known->device_class);
+    else if (*known->uuid && !hello_is_on(&hello, known->uuid))
+        process_fail(slot->process, "it opened \"%s\", expected \"%s\"",
+                     hello.uuid, known->uuid);
     else {
         slot->is_greeted = true;
         slot->pid = (pid_t)hello.pid;
@@ -176,6 +180,11 @@ static void hear(struct slot *slot, const struct cJSON *message,
         return;
     }
     pulse_move(&slot->pulse);
+    if (attempt->has_lost_device)
+        setup->on_device_lost(setup->user, slot,
+                              json_text_or(message, "message", ""));
+    else if (is_last(type) && strcmp(type, "failed") != 0)
+        slot->device_losses = 0;
     if (strcmp(type, "stopped") == 0)
         slot->is_going = !slot->is_told; /* by SIGTERM, or it heard nothing */
     if (strcmp(type, "progress") == 0 || strcmp(type, "started") == 0) {
@@ -233,7 +242,7 @@ static void on_end(void *user, const struct process_end *end)
     slot->process = NULL;
     slot->is_greeted = slot->is_leaving = slot->is_going = false;
     if (!was_met)
-        fail_to_start(slot, end->reason);
+        leave_service(slot, "its worker cannot start", end->reason);
     /* An attempt that waits for a leaving worker to go is not lost. */
     if (attempt && attempt->is_sent && !attempt->is_ended)
         lose_attempt(slot, end);
@@ -251,16 +260,21 @@ static bool start_process(struct slot *slot)
     const struct config *config = setup->config;
     const struct process_hooks hooks = {slot, on_message, on_end};
     struct error error;
-    char label[32], lease[32], grace[32];
+    char label[32], lease[32], grace[32], device[128];
+    const char *uuid = slot->device->facts.uuid;
     char *argv[] = {
-        (char *)setup->worker, "--lease", lease, "--grace", grace, NULL};
+        (char *)setup->worker,     "--lease", lease, "--grace", grace,
+        *uuid ? "--device" : NULL, device,    NULL};
+    char **environment = *uuid ? hello_environment(uuid) : NULL;
+    snprintf(device, sizeof device, "cuda:%s", uuid);
     snprintf(lease, sizeof lease, "%.3f", config->lease_s);
     snprintf(grace, sizeof grace, "%.3f", config->stop_grace_s);
     snprintf(label, sizeof label, "worker of slot %d", slot->number);
-    slot->process =
-        process_open(setup->loop, setup->log, label, argv, &hooks, &error);
+    slot->process = process_open_in(environment, setup->loop, setup->log, label,
+                                    argv, &hooks, &error);
+    free(environment);
     if (!slot->process) {
-        fail_to_start(slot, error.text);
+        leave_service(slot, "its worker cannot start", error.text);
         return false;
     }
     pulse_init(&slot->pulse);
@@ -390,6 +404,20 @@ void slot_ping(struct slot *slot, const struct pulse_limits *limits)
     }
 }
 
+void slot_lose_device(struct slot *slot, const char *why)
+{
+    if (slot->is_ending)
+        return;
+    leave_service(slot, "its device has failed", why);
+    slot->device_losses++;
+    slot->verdict = OUTCOME_lost;
+    if (!slot->process)
+        return;
+    slot->is_leaving = true;
+    process_fail(slot->process, "killed because its device has failed: %s",
+                 why);
+}
+
 void slot_end(struct slot *slot)
 {
     slot->is_ending = true;
@@ -419,14 +447,16 @@ void slot_abandon(struct slot *slot)
     process_kill_after(slot->process, slot->setup->config->stop_grace_s);
 }
 
-void slot_init(struct slot *slot, const struct slot_setup *setup, int number)
+void slot_init(struct slot *slot, const struct slot_setup *setup, int number,
+               const struct device *device, const struct place *place)
 {
     slot->setup = setup;
     slot->number = number;
+    slot->device = device;
+    slot->place = *place;
     uv_timer_init(setup->loop, &slot->again);
     slot->again.data = slot;
-    store_slot_open(setup->store, number, setup->hello->device,
-                    setup->hello->device_class);
+    store_slot_open_at(setup->store, number, place);
 }
 
 void slot_close(struct slot *slot, void *data,
@@ -441,13 +471,13 @@ struct cJSON *slot_write(const struct slot *slot, const struct attempt *busy)
     static const char *const shown[] = {
         "job",  "label", "epoch",           "nb_epochs",
         "step", "steps", "steps_per_second"};
-    const struct hello *hello = slot->setup->hello;
+    const struct device *device = slot->device;
     struct cJSON *out = cJSON_CreateObject();
     struct cJSON *progress =
         busy ? attempt_progress(busy) : cJSON_CreateObject();
     cJSON_AddItemToObject(out, "slot", json_integer(slot->number));
-    cJSON_AddStringToObject(out, "device", hello->device);
-    cJSON_AddStringToObject(out, "device_class", hello->device_class);
+    cJSON_AddStringToObject(out, "device", device->name);
+    cJSON_AddStringToObject(out, "device_class", device->hello.device_class);
     cJSON_AddItemToObject(out, "worker_pid",
                           slot->process
                               ? json_integer(process_pid(slot->process))
@@ -458,10 +488,10 @@ struct cJSON *slot_write(const struct slot *slot, const struct attempt *busy)
         cJSON_AddItemToObject(out, shown[i],
                               value ? value : cJSON_CreateNull());
     }
+    const char *trouble = is_in_service(slot) ? device->trouble : slot->trouble;
     cJSON_AddItemToObject(out, "trouble",
-                          is_in_service(slot)
-                              ? cJSON_CreateNull()
-                              : cJSON_CreateString(slot->trouble));
+                          *trouble ? cJSON_CreateString(trouble)
+                                   : cJSON_CreateNull());
     cJSON_Delete(progress);
     return out;
 }

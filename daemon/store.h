@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "daemon/place.h"
 #include "schema/control.h"
 #include "schema/error.h"
 #include "schema/job.h"
@@ -30,7 +31,7 @@ struct diagnostic;
 struct gate;
 struct spec;
 
-enum { SLOTS_MAX = 1024 };
+enum { SLOTS_MAX = 1024, DEVICES_MAX = 128 };
 enum { CHECKPOINTS_TOLD = 4 }; /* of a run, the newest */
 
 /* A checkpoint of a run, as its worker reported it. */
@@ -50,6 +51,7 @@ struct dispatch {
     int64_t nb_epochs; /* to train to */
     int64_t steps_per_epoch;
     int64_t step;        /* of the run's last committed row, -1 for none */
+    int64_t gpu_bytes;   /* that it may take of a GPU */
     double seconds_left; /* of the job's time limit; NaN: it has none */
     int checkpoint_count;
     struct saved_checkpoint checkpoints[CHECKPOINTS_TOLD];
@@ -97,8 +99,12 @@ struct store_hooks {
     void (*on_hook)(void *user, const struct hook_order *order);
     /* The table of events has come to this id. */
     void (*on_event)(void *user, int64_t event, const char *kind);
-    /* A job waits after a crash: have store_retry called in so many seconds. */
+    /* A job waits after a crash: have store_wait_over called in so many
+     * seconds. */
     void (*on_wait)(void *user, int64_t job, double seconds);
+    /* A job waits for a GPU that none of ours uses: look how it is, now or when
+     * something may have changed, and call store_device_answer. */
+    void (*on_wanted)(void *user, int device);
     /* Nothing can be stored at present (disk full, database locked), and why;
      * NULL: it can again.  Once each. */
     void (*on_stuck)(void *user, const struct error *error);
@@ -153,9 +159,9 @@ struct submission {
     struct caller caller;
     int dataset_count;
     struct dataset *datasets;
-    int threads_most;       /* CPU slots there are */
-    int64_t queued_most;    /* jobs of the caller, not final; 0: no limit */
-    char device_class[128]; /* of CPU slots, without threads: see slot_class */
+    int place_count;
+    struct place *places; /* what there is to run on */
+    int64_t queued_most;  /* jobs of the caller, not final; 0: no limit */
     bool dry_run;
     bool fresh; /* new replicas of all runs, trained from nothing */
 };
@@ -197,14 +203,17 @@ void store_watch(struct store *store, const char *target,
                  const struct caller *caller, store_reply *reply, void *user);
 
 /* A slot that wants jobs, from now on and after each attempt.  A job with
- * more than one thread takes as many slots; `slot` is the lowest of them. */
+ * more than one thread takes as many slots of the CPU; `slot` is the lowest of
+ * them. */
+void store_slot_open_at(struct store *store, int slot,
+                        const struct place *place);
+/* One of the CPU. */
 void store_slot_open(struct store *store, int slot, const char *device,
                      const char *device_class);
 /* Sends what failed or was cancelled to the queue again; with a time limit for
  * the sweep from then on, unless it is -1. */
-void store_retry_jobs(struct store *store, const char *target,
-                      int64_t time_limit, const struct caller *caller,
-                      store_reply *reply, void *user);
+void store_retry(struct store *store, const char *target, int64_t time_limit,
+                 const struct caller *caller, store_reply *reply, void *user);
 /* No more dispatches until that is undone, over restarts too; of operators. */
 void store_set_drained(struct store *store, bool is_drained,
                        const struct caller *caller, store_reply *reply,
@@ -221,12 +230,17 @@ void store_visit(struct store *store, uid_t uid, int64_t event,
 /* It is out of service until it is opened again: an event says why. */
 void store_slot_close(struct store *store, int slot, const char *reason);
 
+/* The answer to on_wanted: whether the GPU is free for jobs of ours, and the
+ * bytes that they may take of it together. */
+void store_device_answer(struct store *store, int device, bool is_free,
+                         int64_t room_bytes);
+
 /* How long a job waits after its first crash in a row, and five times as long
  * after the next; on_wait is called for those that wait already.  Once, at the
  * beginning; without it, it is a second. */
 void store_set_retry(struct store *store, double seconds);
 /* The wait of on_wait is over. */
-void store_retry(struct store *store, int64_t job);
+void store_wait_over(struct store *store, int64_t job);
 
 /* No more dispatches (shutdown).  Replied with {"running": n}. */
 void store_drain(struct store *store, store_reply *reply, void *user);
@@ -272,10 +286,12 @@ void store_attempt_stderr(struct store *store, int64_t attempt,
 /* Outcomes: X(name).  stopped and lost (gaitd's doing, or nobody's: its
  * worker could not start, or answered nothing) requeue at once; crashed and
  * stalled requeue after a wait, until three in a row without a new checkpoint;
+ * crowded (others have the GPU's memory) requeues after one and is not counted;
  * the rest fail the job.  done without its committed row is a failure. */
 #define OUTCOMES(X)                                                            \
     X(done)                                                                    \
     X(stopped)                                                                 \
+    X(crowded)                                                                 \
     X(lost) X(crashed) X(stalled) X(diverged) X(failed) X(nondeterministic)
 #define OUTCOME_ENUM(name) OUTCOME_##name,
 enum outcome { OUTCOMES(OUTCOME_ENUM) OUTCOME_COUNT };

@@ -164,6 +164,8 @@ static void restore_slots(struct store *store, int count)
         store->slots[i].attempt = store->attempts[i];
         store->slots[i].job_of = store->jobs_of[i];
     }
+    for (int i = 0; i < DEVICES_MAX; i++)
+        store->cards[i].is_asked = false; /* what asked is not told */
 }
 
 /* The operation is over; what it leaves to be done is gone on with. */

@@ -164,10 +164,9 @@ static bool set_priorities(struct store *store, struct control_operation *o,
                           "j.state IN ('held', 'queued', 'running')");
     bind_integer(s, o->controls.priority);
     target_bind(s, &piece);
-    int64_t written = db_written(store->db);
     if (!statement_run(s, error))
         return false;
-    o->changed += db_written(store->db) - written;
+    o->changed += db_changed(store->db);
     o->first = piece.last + 1;
     return true;
 }

@@ -1,10 +1,12 @@
-/* Slots, and the jobs that get them.
+/* Which jobs get the slots that are free.
  *
- * store_queue.c chooses the job.  One that no slot here can ever take (another
- * device class, more threads than slots) is taken out of the queue with a
- * reason, once, and comes back when a slot opens that makes it possible.  A job
- * that only has to wait for several slots at once holds those behind it back,
- * or it would wait for ever.
+ * store_queue.c gives the next job of each lane, in order.  The first that has
+ * room starts.  A job that only has to wait, for several slots at once or for
+ * the memory of a GPU, holds back those behind it from every slot that it could
+ * use, or it would wait for ever.  One that no slot here can take because of
+ * its run's device class or its threads is taken out of the queue with a
+ * reason, once, and comes back when a slot opens that makes it possible; one
+ * that asks for a GPU that is not here stays in its lane, which costs a look.
  */
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -18,70 +20,49 @@
 
 enum { REASON_BYTES = 256 };
 
-/* Slots. */
-
-struct slot *store_slot_of(struct store *store, int64_t attempt)
-{
-    for (int i = 0; i < store->slot_count; i++)
-        if (store->slots[i].attempt == attempt)
-            return &store->slots[i];
-    return NULL;
-}
-
-void store_slots_free(struct store *store, int64_t attempt)
-{
-    for (int i = 0; i < store->slot_count; i++)
-        if (store->slots[i].attempt == attempt)
-            store->slots[i].attempt = 0;
-}
-
-static bool is_free(const struct slot *slot)
-{
-    return slot->is_open && !slot->is_out && slot->attempt == 0;
-}
-
-static bool has_free_slot(const struct store *store)
-{
-    for (int i = 0; i < store->slot_count; i++)
-        if (is_free(&store->slots[i]))
-            return true;
-    return false;
-}
-
 static void print_class(char text[160], const char *device_class, int threads)
 {
     snprintf(text, 160, "%s threads-%d", device_class, threads);
 }
 
-/* Open slots of a class; `free_only` those without an attempt. */
-static int count_slots(const struct store *store, const char *device_class,
-                       bool free_only)
+/* Rooms. */
+
+static bool is_held(const uint64_t held[], int slot)
+{
+    return held[slot / 64] >> (slot % 64) & 1;
+}
+
+/* Slots of a class that the job could have now. */
+static int count_free(const struct store *store, const char *device_class,
+                      const uint64_t held[])
 {
     int count = 0;
     for (int i = 0; i < store->slot_count; i++) {
         const struct slot *slot = &store->slots[i];
-        if (slot->is_open && !strcmp(slot->device_class, device_class))
-            count += !free_only || is_free(slot);
+        count += store_slot_is_free(slot) && !is_held(held, i) &&
+                 !strcmp(slot->place.device_class, device_class);
     }
     return count;
 }
 
-/* Whether a job may run on a class at all, if enough of its slots are free. */
+/* Whether a job may run on a slot at all, if it and enough others were free. */
 static bool suits(const struct store *store, const struct queue_head *head,
                   const struct slot *slot)
 {
     char device_class[160];
-    print_class(device_class, slot->device_class, head->threads);
+    struct place place = slot->place;
+    place.slots = store_slots_count(store, place.device_class);
+    print_class(device_class, place.device_class, head->demand.threads);
     return slot->is_open &&
            (!head->device_class[0] ||
             !strcmp(head->device_class, device_class)) &&
-           count_slots(store, slot->device_class, false) >= head->threads;
+           place_suits(&place, &head->demand);
 }
 
 bool store_offers(const struct store *store, const char *device_class,
                   int threads)
 {
-    struct queue_head head = {.threads = threads};
+    struct queue_head head = {.demand = {.device = "any", .threads = threads}};
     snprintf(head.device_class, sizeof head.device_class, "%s", device_class);
     for (int i = 0; i < store->slot_count; i++)
         if (suits(store, &head, &store->slots[i]))
@@ -89,10 +70,60 @@ bool store_offers(const struct store *store, const char *device_class,
     return false;
 }
 
-/* The lowest free slot of a class with room for the job now, or NULL;
- * *is_possible says whether there ever is one. */
+/* Memory of a GPU that no job of ours has; *is_idle: there is none. */
+static int64_t count_room(const struct store *store, int device, bool *is_idle)
+{
+    int64_t room = store->cards[device].room_bytes;
+    *is_idle = true;
+    for (int i = 0; i < store->slot_count; i++) {
+        const struct slot *slot = &store->slots[i];
+        if (!slot->attempt || slot->place.number != device)
+            continue;
+        *is_idle = false;
+        room -= slot->job_of.gpu_bytes;
+    }
+    return room;
+}
+
+static void ask(struct store *store, int device)
+{
+    struct card *card = &store->cards[device];
+    card->is_refused = card->is_refused || card->is_free;
+    card->is_free = false;
+    if (!card->is_asked)
+        notice_wanted(&store->said, device);
+    card->is_asked = true;
+}
+
+enum room { ROOM_NONE, ROOM_SOON, ROOM_NOW };
+
+/* Whether a free slot's device has room for the job.  A GPU without jobs of
+ * ours is looked at before; what was seen there does not last. */
+static enum room look(struct store *store, const struct queue_head *head,
+                      const struct slot *slot, const uint64_t held[])
+{
+    bool is_idle;
+    int device = slot->place.number;
+    if (slot->place.gpu < 0)
+        return count_free(store, slot->place.device_class, held) >=
+                       head->demand.threads
+                   ? ROOM_NOW
+                   : ROOM_NONE;
+    bool fits = count_room(store, device, &is_idle) >= head->demand.gpu_bytes;
+    if (fits && store->cards[device].is_free)
+        return ROOM_NOW;
+    if (!is_idle)
+        return ROOM_NONE;
+    ask(store, device);
+    return store->cards[device].is_refused ? ROOM_NONE : ROOM_SOON;
+}
+
+/* The lowest free slot with room for the job now, or NULL; *is_possible says
+ * whether there ever is one.  A GPU that is only to be looked at is worth the
+ * wait: what comes after it, the CPU, is slower. */
 static struct slot *find_room(struct store *store,
-                              const struct queue_head *head, bool *is_possible)
+                              const struct queue_head *head,
+                              const uint64_t held[], bool *is_possible)
 {
     *is_possible = false;
     for (int i = 0; i < store->slot_count; i++) {
@@ -100,28 +131,43 @@ static struct slot *find_room(struct store *store,
         if (!suits(store, head, slot))
             continue;
         *is_possible = true;
-        if (is_free(slot) &&
-            count_slots(store, slot->device_class, true) >= head->threads)
-            return slot;
+        if (!store_slot_is_free(slot) || is_held(held, i))
+            continue;
+        enum room room = look(store, head, slot, held);
+        if (room != ROOM_NONE)
+            return room == ROOM_NOW ? slot : NULL;
     }
     return NULL;
 }
 
+static void hold_back(const struct store *store, const struct queue_head *head,
+                      uint64_t held[])
+{
+    for (int i = 0; i < store->slot_count; i++)
+        if (suits(store, head, &store->slots[i]))
+            held[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
 static void occupy(struct store *store, struct slot *first,
-                   const struct queue_head *head, int64_t attempt)
+                   const struct queue_head *head, const uint64_t held[],
+                   int64_t attempt)
 {
     struct slot *end = store->slots + store->slot_count;
-    int threads = head->threads;
-    for (struct slot *slot = first; slot < end && threads > 0; slot++)
-        if (is_free(slot) && !strcmp(slot->device_class, first->device_class)) {
-            slot->attempt = attempt;
-            slot->job_of = (struct job_of){
-                .owner = head->owner,
-                .sweep = head->sweep,
-                .is_lowest = slot == first,
-            };
-            threads--;
-        }
+    int count = place_slots(&first->place, &head->demand);
+    for (struct slot *slot = first; slot < end && count > 0; slot++) {
+        if (!store_slot_is_free(slot) ||
+            is_held(held, (int)(slot - store->slots)) ||
+            strcmp(slot->place.device_class, first->place.device_class) != 0)
+            continue;
+        slot->attempt = attempt;
+        slot->job_of = (struct job_of){
+            .owner = head->owner,
+            .sweep = head->sweep,
+            .is_lowest = slot == first,
+            .gpu_bytes = first->place.gpu < 0 ? 0 : head->demand.gpu_bytes,
+        };
+        count--;
+    }
 }
 
 /* Jobs that cannot run here. */
@@ -148,7 +194,7 @@ static bool set_aside(struct store *store, const struct queue_head *head,
     if (head->device_class[0])
         print_class_reason(reason, head->device_class);
     else
-        print_slots_reason(reason, head->threads);
+        print_slots_reason(reason, head->demand.threads);
     struct statement *s = db_sql(
         store->db, "UPDATE job SET is_ready = 0, reason = ? WHERE id = ?");
     bind_text(s, reason);
@@ -183,6 +229,18 @@ static bool bring_back(struct store *store, const char *reason,
     }
 }
 
+bool store_bring_back(struct store *store, const struct place *place, int count,
+                      struct error *error)
+{
+    char device_class[160], reason[REASON_BYTES];
+    print_class(device_class, place->device_class, count);
+    print_class_reason(reason, device_class);
+    if (!bring_back(store, reason, error))
+        return false;
+    print_slots_reason(reason, count);
+    return bring_back(store, reason, error);
+}
+
 /* Dispatching. */
 
 /* The run of the same key and replica that has begun on that class; 0: none. */
@@ -204,12 +262,14 @@ static bool find_begun(struct store *store, const struct queue_head *head,
 
 /* Jobs that wait for one run are given another. */
 static bool hand_on(struct store *store, int64_t from, int64_t to,
-                    struct error *error)
+                    const char *device_class, struct error *error)
 {
     struct statement *s =
-        db_sql(store->db, "UPDATE job SET run_id = ?, is_ready = 0 "
+        db_sql(store->db, "UPDATE job SET run_id = ?, is_ready = 0, "
+                          "lane = lane || ' ' || ? "
                           "WHERE run_id = ? AND state IN ('held', 'queued')");
     bind_integer(s, to);
+    bind_text(s, device_class);
     bind_integer(s, from);
     return statement_run(s, error) && store_run_wake(store, to, error);
 }
@@ -225,14 +285,20 @@ static bool bind_run(struct store *store, const struct queue_head *head,
         return true;
     char device_class[160];
     int64_t begun;
-    print_class(device_class, slot->device_class, head->threads);
+    print_class(device_class, slot->place.device_class, head->demand.threads);
     if (!find_begun(store, head, device_class, &begun, error))
         return false;
     *is_bound = !begun;
     if (begun)
-        return hand_on(store, head->run, begun, error);
+        return hand_on(store, head->run, begun, device_class, error);
     struct statement *s =
         db_sql(store->db, "UPDATE run SET device_class = ? WHERE id = ?");
+    bind_text(s, device_class);
+    bind_integer(s, head->run);
+    if (!statement_run(s, error))
+        return false;
+    s = db_sql(store->db,
+               "UPDATE job SET lane = lane || ' ' || ? WHERE run_id = ?");
     bind_text(s, device_class);
     bind_integer(s, head->run);
     return statement_run(s, error);
@@ -250,7 +316,7 @@ static bool add_attempt(struct store *store, const struct queue_head *head,
     s = db_sql(store->db,
                "INSERT INTO attempt (job_id, number, device, started_at) "
                "SELECT id, attempts, ?, ? FROM job WHERE id = ?");
-    bind_text(s, slot->device);
+    bind_text(s, slot->place.device);
     bind_real(s, store->now);
     bind_integer(s, head->job);
     if (!statement_run(s, error))
@@ -272,6 +338,7 @@ static bool tell(struct store *store, const struct slot *slot,
         .nb_epochs = job->nb_epochs,
         .steps_per_epoch = job->steps_per_epoch,
         .step = job->step,
+        .gpu_bytes = slot->job_of.gpu_bytes,
     };
     memcpy(dispatch.label, job->label, sizeof dispatch.label);
     for (int i = 0; i < store->slot_count; i++)
@@ -296,7 +363,7 @@ static bool tell(struct store *store, const struct slot *slot,
 }
 
 static bool start(struct store *store, const struct queue_head *head,
-                  struct slot *slot, struct error *error)
+                  struct slot *slot, const uint64_t held[], struct error *error)
 {
     struct stored_job job;
     int64_t attempt = 0;
@@ -312,144 +379,80 @@ static bool start(struct store *store, const struct queue_head *head,
         !store_job_move(store, &job, JOB_ON_dispatch, NULL, error) ||
         !store_run_take(store, head->run, error))
         return false;
-    occupy(store, slot, head, attempt);
+    occupy(store, slot, head, held, attempt);
     return tell(store, slot, &job, attempt, error);
+}
+
+/* It waits for a place that this gaitd may have another day. */
+static bool is_absent(const struct store *store, const struct queue_head *head)
+{
+    struct demand demand = head->demand;
+    demand.threads = 1;
+    if (head->device_class[0])
+        return false;
+    for (int i = 0; i < store->slot_count; i++)
+        if (store->slots[i].is_open &&
+            place_suits(&store->slots[i].place, &demand))
+            return false;
+    return true;
+}
+
+/* Starts the first that has room, or takes out one that never has: *is_again
+ * says that, since the order may be another now. */
+static bool serve(struct store *store, const struct queue_head *heads,
+                  int count, bool *is_again, struct error *error)
+{
+    uint64_t held[SLOTS_MAX / 64] = {0};
+    *is_again = true;
+    for (int i = 0; i < count; i++) {
+        const struct queue_head *head = &heads[i];
+        bool is_possible = false;
+        struct slot *slot = find_room(store, head, held, &is_possible);
+        if (slot)
+            return start(store, head, slot, held, error);
+        if (is_possible)
+            hold_back(store, head, held);
+        else if (!is_absent(store, head))
+            return set_aside(store, head, error);
+    }
+    *is_again = false;
+    return true;
+}
+
+static bool has_free_slot(const struct store *store)
+{
+    for (int i = 0; i < store->slot_count; i++)
+        if (store_slot_is_free(&store->slots[i]))
+            return true;
+    return false;
+}
+
+/* Leave to use a GPU ends with its last job. */
+static void end_leave(struct store *store)
+{
+    for (int i = 0; i < DEVICES_MAX; i++) {
+        bool is_idle = false;
+        if (store->cards[i].is_free)
+            count_room(store, i, &is_idle);
+        if (is_idle)
+            store->cards[i].is_free = false;
+    }
 }
 
 bool store_dispatch(struct store *store, struct error *error)
 {
-    while (!store->is_draining && !store->is_drained && has_free_slot(store)) {
-        struct queue_head head;
-        bool found = false, is_possible = false;
-        if (!store_queue_head(store, &head, &found, error))
+    bool is_again = true;
+    while (is_again && !store->is_draining && !store->is_drained &&
+           has_free_slot(store)) {
+        struct queue_head *heads;
+        int count;
+        if (!store_queue_heads(store, &heads, &count, error))
             return false;
-        if (!found)
-            return true;
-        struct slot *slot = find_room(store, &head, &is_possible);
-        if (slot) {
-            if (!start(store, &head, slot, error))
-                return false;
-        } else if (is_possible) {
-            return true;
-        } else if (!set_aside(store, &head, error)) {
+        bool is_fine = serve(store, heads, count, &is_again, error);
+        free(heads);
+        if (!is_fine)
             return false;
-        }
     }
+    end_leave(store);
     return true;
-}
-
-/* A slot opens. */
-
-struct slot_operation {
-    struct operation operation;
-    int number;
-    struct slot slot;
-    bool was_out;
-    char reason[400]; /* of one that closes */
-};
-
-static void make_slots(struct store *store, int count)
-{
-    if (count <= store->slot_count)
-        return;
-    size_t wanted = (size_t)count, had = (size_t)store->slot_count;
-    store->slots = xrealloc(store->slots, wanted * sizeof *store->slots);
-    store->attempts =
-        xrealloc(store->attempts, wanted * sizeof *store->attempts);
-    store->jobs_of = xrealloc(store->jobs_of, wanted * sizeof *store->jobs_of);
-    memset(store->slots + had, 0, (wanted - had) * sizeof *store->slots);
-    memset(store->attempts + had, 0, (wanted - had) * sizeof *store->attempts);
-    memset(store->jobs_of + had, 0, (wanted - had) * sizeof *store->jobs_of);
-    store->slot_count = count;
-}
-
-static bool add_event(struct store *store, const char *kind, int slot,
-                      const char *text, struct error *error)
-{
-    struct error line;
-    error_set(&line, ERROR_NONE, "slot %d%s%s", slot, *text ? " is " : "",
-              text);
-    return store_event_add(store, kind, 0, 0, line.text, error);
-}
-
-static bool run_slot_open(struct store *store, struct operation *operation,
-                          struct error *error)
-{
-    struct slot_operation *o = (struct slot_operation *)operation;
-    make_slots(store, o->number + 1);
-    struct slot *slot = &store->slots[o->number];
-    struct slot before = *slot;
-    o->was_out |= slot->is_out; /* this may be tried again */
-    *slot = o->slot;
-    slot->attempt = before.attempt;
-    slot->job_of = before.job_of;
-    int count = count_slots(store, slot->device_class, false);
-    char device_class[160], reason[REASON_BYTES];
-    print_class(device_class, slot->device_class, count);
-    print_class_reason(reason, device_class);
-    if (!bring_back(store, reason, error))
-        return false;
-    print_slots_reason(reason, count);
-    return bring_back(store, reason, error) &&
-           (!o->was_out ||
-            add_event(store, "in_service", o->number, "", error));
-}
-
-void store_slot_open(struct store *store, int slot, const char *device,
-                     const char *device_class)
-{
-    struct slot_operation *o = operation_new(sizeof *o, run_slot_open);
-    o->operation.is_kept = true;
-    o->number = slot;
-    o->slot.is_open = true;
-    snprintf(o->slot.device, sizeof o->slot.device, "%s", device);
-    snprintf(o->slot.device_class, sizeof o->slot.device_class, "%s",
-             device_class);
-    store_push(store, &o->operation);
-}
-
-/* It stays possible: jobs that only it can take wait for it. */
-static bool run_slot_close(struct store *store, struct operation *operation,
-                           struct error *error)
-{
-    const struct slot_operation *o = (struct slot_operation *)operation;
-    store->slots[o->number].is_out = true;
-    return add_event(store, "out_of_service", o->number, o->reason, error);
-}
-
-void store_slot_close(struct store *store, int slot, const char *reason)
-{
-    struct slot_operation *o = operation_new(sizeof *o, run_slot_close);
-    o->operation.is_kept = true;
-    o->number = slot;
-    snprintf(o->reason, sizeof o->reason, "%s", reason);
-    store_push(store, &o->operation);
-}
-
-/* Draining. */
-
-static bool run_drain(struct store *store, struct operation *operation,
-                      struct error *error)
-{
-    int running = 0;
-    for (int i = 0; i < store->slot_count; i++) {
-        struct slot *slot = &store->slots[i];
-        running += slot->attempt && store_slot_of(store, slot->attempt) == slot;
-    }
-    store->is_draining = true;
-    operation->result = cJSON_CreateObject();
-    cJSON_AddItemToObject(operation->result, "running", json_integer(running));
-    struct error text;
-    error_set(&text, ERROR_NONE, "%d running job%s saved first", running,
-              running == 1 ? " is" : "s are");
-    return store_event_add(store, "stopping", 0, 0, text.text, error);
-}
-
-void store_drain(struct store *store, store_reply *reply, void *user)
-{
-    struct operation *o = operation_new(sizeof *o, run_drain);
-    o->is_kept = true;
-    o->reply = reply;
-    o->user = user;
-    store_push(store, o);
 }

@@ -17,6 +17,7 @@ static const char *const outcomes[] = {OUTCOMES(NAME)};
 /* Outcomes worth a line in the table of events. */
 static const bool is_event[OUTCOME_COUNT] = {
     [OUTCOME_lost] = true,
+    [OUTCOME_crowded] = true,
     [OUTCOME_crashed] = true,
     [OUTCOME_stalled] = true,
     [OUTCOME_nondeterministic] = true,
@@ -30,13 +31,14 @@ static const struct {
     [OUTCOME_stalled] = {"stalled", "a stall"},
 };
 
-static bool find_job(struct store *store, int64_t attempt, int64_t *job,
-                     struct error *error)
+bool store_attempt_job(struct store *store, int64_t attempt, int64_t *job,
+                       struct error *error)
 {
     struct statement *s =
         db_sql(store->db,
                "SELECT job_id FROM attempt WHERE id = ? AND ended_at IS NULL");
     bind_integer(s, attempt);
+    *job = 0;
     while (statement_next(s))
         *job = column_integer(s, 0);
     return statement_finish(s, error);
@@ -94,6 +96,7 @@ static enum job_event judge(const struct stored_job *job,
     switch (ending->outcome) {
     case OUTCOME_stopped:
     case OUTCOME_lost:
+    case OUTCOME_crowded:
         return JOB_ON_requeue;
     case OUTCOME_crashed:
     case OUTCOME_stalled:
@@ -132,8 +135,11 @@ static bool end_job(struct store *store, struct stored_job *job,
     const char *noun = counted[ending->outcome].noun;
     if (!store_job_move(store, job, event, text, error))
         return false;
-    return job->state != JOB_queued || !noun ||
-           store_job_wait(store, job, noun, error);
+    if (job->state != JOB_queued)
+        return true;
+    if (ending->outcome == OUTCOME_crowded)
+        return store_job_wait_for_memory(store, job, error);
+    return !noun || store_job_wait(store, job, noun, error);
 }
 
 static bool end(struct store *store, int64_t attempt, int64_t job_id,
@@ -199,7 +205,7 @@ static bool run_ending(struct store *store, struct operation *operation,
     struct ending_operation *o = (struct ending_operation *)operation;
     int64_t job = 0;
     correct(store, o->attempt, &o->ending);
-    if (!find_job(store, o->attempt, &job, error))
+    if (!store_attempt_job(store, o->attempt, &job, error))
         return false;
     if (job && o->ending.outcome == OUTCOME_done &&
         !check_done(store, job, &o->ending, error))

@@ -86,8 +86,8 @@ bool store_limit_changed(struct store *store, int64_t sweep,
     return statement_finish(s, error);
 }
 
-bool store_limit_took(struct store *store, int64_t attempt, double seconds,
-                      struct error *error)
+static bool took(struct store *store, int64_t attempt, double seconds,
+                 struct error *error)
 {
     struct statement *s =
         db_sql(store->db, "UPDATE attempt SET seconds = ? WHERE id = ?");
@@ -96,30 +96,17 @@ bool store_limit_took(struct store *store, int64_t attempt, double seconds,
     return statement_run(s, error);
 }
 
-static bool find_job(struct store *store, int64_t attempt, int64_t *job,
-                     struct error *error)
-{
-    struct statement *s =
-        db_sql(store->db,
-               "SELECT job_id FROM attempt WHERE id = ? AND ended_at IS NULL");
-    bind_integer(s, attempt);
-    *job = 0;
-    while (statement_next(s))
-        *job = column_integer(s, 0);
-    return statement_finish(s, error);
-}
-
 static bool run_took(struct store *store, struct operation *operation,
                      struct error *error)
 {
     const struct took_operation *o = (struct took_operation *)operation;
     int64_t job, limit;
     double left;
-    if (!find_job(store, o->attempt, &job, error))
+    if (!store_attempt_job(store, o->attempt, &job, error))
         return false;
     if (!job)
         return true;
-    if (!store_limit_took(store, o->attempt, o->seconds, error) ||
+    if (!took(store, o->attempt, o->seconds, error) ||
         !count_left(store, job, &limit, &left, error))
         return false;
     if (left <= 0)

@@ -6,9 +6,11 @@
  * Within an owner the oldest sweep first, in the order of its jobs.
  *
  * The index job_ready holds every job that could start now but for limits, in
- * the order (priority, owner, sweep, job), and is skipped through: one look per
- * owner, and one per sweep that is at its limit, of which there are no more
- * than jobs run.  What it costs does not depend on how many jobs wait.
+ * the order (lane, priority, owner, sweep, job), and is skipped through: one
+ * look per lane and owner, and one per sweep that is at its limit, of which
+ * there are no more than jobs run.  Jobs of one lane can run in the same
+ * places, so one that has to wait stands for those behind it.  What it costs
+ * does not depend on how many jobs wait.
  */
 #include <stdlib.h>
 
@@ -49,13 +51,14 @@ static int count_running(const struct store *store, int64_t owner,
 }
 
 /* The highest priority below `*priority` that has a ready job. */
-static bool next_priority(struct store *store, int64_t *priority, bool *found,
-                          struct error *error)
+static bool next_priority(struct store *store, const char *lane,
+                          int64_t *priority, bool *found, struct error *error)
 {
     struct statement *s =
         db_sql(store->db, "SELECT priority FROM job INDEXED BY job_ready "
-                          "WHERE is_ready = 1 AND priority < ? "
+                          "WHERE is_ready = 1 AND lane = ? AND priority < ? "
                           "ORDER BY priority DESC LIMIT 1");
+    bind_text(s, lane);
     bind_integer(s, *priority);
     *found = statement_next(s);
     if (*found)
@@ -63,15 +66,15 @@ static bool next_priority(struct store *store, int64_t *priority, bool *found,
     return statement_finish(s, error);
 }
 
-static bool next_owner(struct store *store, int64_t priority,
+static bool next_owner(struct store *store, const char *lane, int64_t priority,
                        struct share *share, bool *found, struct error *error)
 {
-    struct statement *s =
-        db_sql(store->db,
-               "SELECT j.owner_uid, ifnull((SELECT turn FROM owner WHERE "
-               "uid = j.owner_uid), 0) FROM job j INDEXED BY job_ready "
-               "WHERE j.is_ready = 1 AND j.priority = ? AND j.owner_uid > ? "
-               "ORDER BY j.owner_uid LIMIT 1");
+    struct statement *s = db_sql(
+        store->db, "SELECT j.owner_uid, ifnull((SELECT turn FROM owner WHERE "
+                   "uid = j.owner_uid), 0) FROM job j INDEXED BY job_ready "
+                   "WHERE j.is_ready = 1 AND j.lane = ? AND j.priority = ? "
+                   "AND j.owner_uid > ? ORDER BY j.owner_uid LIMIT 1");
+    bind_text(s, lane);
     bind_integer(s, priority);
     bind_integer(s, share->owner);
     *found = statement_next(s);
@@ -93,14 +96,14 @@ static int compare(const void *a, const void *b)
 
 /* In the order in which they are to be served.  The shares are the caller's to
  * free. */
-static bool find_shares(struct store *store, int64_t priority,
+static bool find_shares(struct store *store, const char *lane, int64_t priority,
                         struct shares *shares, struct error *error)
 {
     struct share share = {.owner = -1};
     bool found = true;
     *shares = (struct shares){0};
     while (found) {
-        if (!next_owner(store, priority, &share, &found, error))
+        if (!next_owner(store, lane, priority, &share, &found, error))
             return false;
         if (!found)
             break;
@@ -115,20 +118,22 @@ static bool find_shares(struct store *store, int64_t priority,
     return true;
 }
 
-/* The first job of the owner's next sweep after `head->sweep`; *limit: of the
- * sweep, 0: none. */
-static bool next_sweep(struct store *store, int64_t priority,
-                       struct queue_head *head, int64_t *limit, bool *found,
-                       struct error *error)
+/* The first job of the owner's next sweep after `head->sweep`, in the lane and
+ * of the priority that are there; *limit: of the sweep, 0: none. */
+static bool next_sweep(struct store *store, struct queue_head *head,
+                       int64_t *limit, bool *found, struct error *error)
 {
     struct statement *s = db_sql(
         store->db,
         "SELECT j.sweep_id, j.id, j.run_id, j.threads, r.device_class, "
-        "s.max_running, s.is_failing FROM job j INDEXED BY job_ready "
+        "s.max_running, s.is_failing, j.device, j.gpu_bytes "
+        "FROM job j INDEXED BY job_ready "
         "JOIN run r ON r.id = j.run_id JOIN sweep s ON s.id = j.sweep_id "
-        "WHERE j.is_ready = 1 AND j.priority = ? AND j.owner_uid = ? "
-        "AND j.sweep_id > ? ORDER BY j.sweep_id, j.id LIMIT 1");
-    bind_integer(s, priority);
+        "WHERE j.is_ready = 1 AND j.lane = ? AND j.priority = ? "
+        "AND j.owner_uid = ? AND j.sweep_id > ? "
+        "ORDER BY j.sweep_id, j.id LIMIT 1");
+    bind_text(s, head->lane);
+    bind_integer(s, head->priority);
     bind_integer(s, head->owner);
     bind_integer(s, head->sweep);
     *found = statement_next(s);
@@ -136,10 +141,12 @@ static bool next_sweep(struct store *store, int64_t priority,
         head->sweep = column_integer(s, 0);
         head->job = column_integer(s, 1);
         head->run = column_integer(s, 2);
-        head->threads = (int)column_integer(s, 3);
+        head->demand.threads = (int)column_integer(s, 3);
         column_copy(s, 4, head->device_class, sizeof head->device_class);
         *limit = column_integer(s, 5);
         head->is_failing = column_integer(s, 6);
+        column_copy(s, 7, head->demand.device, sizeof head->demand.device);
+        head->demand.gpu_bytes = column_integer(s, 8);
     }
     return statement_finish(s, error);
 }
@@ -151,50 +158,109 @@ static bool is_full(const struct store *store, const struct queue_head *head,
 }
 
 /* The owner's first job that no limit keeps back. */
-static bool find_of_owner(struct store *store, int64_t priority, int64_t owner,
+static bool find_of_owner(struct store *store, const struct share *share,
                           struct queue_head *head, bool *found,
                           struct error *error)
 {
     int64_t most = store->max_running_per_user, limit = 0;
     *found = false;
-    if (most && count_running(store, owner, 0) >= most)
+    if (most && count_running(store, share->owner, 0) >= most)
         return true;
-    *head = (struct queue_head){.owner = owner};
+    head->owner = share->owner;
+    head->turn = share->turn;
+    head->busy = share->busy;
+    head->sweep = 0;
     do {
-        if (!next_sweep(store, priority, head, &limit, found, error))
+        if (!next_sweep(store, head, &limit, found, error))
             return false;
     } while (*found && (head->is_failing || is_full(store, head, limit)));
     return true;
 }
 
-static bool find_of_priority(struct store *store, int64_t priority,
-                             struct queue_head *head, bool *found,
-                             struct error *error)
+static bool find_of_priority(struct store *store, struct queue_head *head,
+                             bool *found, struct error *error)
 {
     struct shares shares;
-    bool is_fine = find_shares(store, priority, &shares, error);
+    bool is_fine =
+        find_shares(store, head->lane, head->priority, &shares, error);
     *found = false;
     for (int i = 0; is_fine && !*found && i < shares.count; i++)
-        is_fine = find_of_owner(store, priority, shares.share[i].owner, head,
-                                found, error);
+        is_fine = find_of_owner(store, &shares.share[i], head, found, error);
     free(shares.share);
     return is_fine;
 }
 
-bool store_queue_head(struct store *store, struct queue_head *head, bool *found,
-                      struct error *error)
+static bool find_of_lane(struct store *store, struct queue_head *head,
+                         bool *found, struct error *error)
 {
-    int64_t priority = INT64_MAX;
+    head->priority = INT64_MAX;
     *found = false;
     while (!*found) {
         bool has_more;
-        if (!next_priority(store, &priority, &has_more, error))
+        if (!next_priority(store, head->lane, &head->priority, &has_more,
+                           error))
             return false;
         if (!has_more)
             return true;
-        if (!find_of_priority(store, priority, head, found, error))
+        if (!find_of_priority(store, head, found, error))
             return false;
     }
+    return true;
+}
+
+/* The lane after `head->lane` that has a ready job. */
+static bool next_lane(struct store *store, struct queue_head *head, bool *found,
+                      struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db, "SELECT lane FROM job INDEXED BY job_ready "
+                          "WHERE is_ready = 1 AND lane > ? "
+                          "ORDER BY lane LIMIT 1");
+    bind_text(s, head->lane);
+    *found = statement_next(s);
+    if (*found)
+        column_copy(s, 0, head->lane, sizeof head->lane);
+    return statement_finish(s, error);
+}
+
+static int compare_heads(const void *a, const void *b)
+{
+    const struct queue_head *x = a, *y = b;
+    struct share of_x = {.turn = x->turn, .busy = x->busy};
+    struct share of_y = {.turn = y->turn, .busy = y->busy};
+    if (x->priority != y->priority)
+        return x->priority > y->priority ? -1 : 1;
+    int order = compare(&of_x, &of_y);
+    if (!order)
+        order = (x->owner > y->owner) - (x->owner < y->owner);
+    if (!order)
+        order = (x->sweep > y->sweep) - (x->sweep < y->sweep);
+    return order ? order : (x->job > y->job) - (x->job < y->job);
+}
+
+bool store_queue_heads(struct store *store, struct queue_head **heads,
+                       int *count, struct error *error)
+{
+    struct queue_head head = {.lane = ""};
+    bool has_more = true, found;
+    *heads = NULL;
+    *count = 0;
+    for (;;) {
+        if (!next_lane(store, &head, &has_more, error) ||
+            (has_more && !find_of_lane(store, &head, &found, error))) {
+            free(*heads);
+            return false;
+        }
+        if (!has_more)
+            break;
+        if (!found)
+            continue;
+        size_t used = (size_t)(*count)++;
+        *heads = xrealloc(*heads, (used + 1) * sizeof **heads);
+        (*heads)[used] = head;
+    }
+    if (*count > 1)
+        qsort(*heads, (size_t)*count, sizeof **heads, compare_heads);
     return true;
 }
 

@@ -176,15 +176,19 @@ static bool find_name(struct store *store, struct submit_operation *o,
 /* Jobs. */
 
 static bool insert_job(struct store *store, const struct submit_operation *o,
-                       const struct wish *wish, int64_t run,
+                       const struct wish *wish, const struct found_run *run,
                        struct error *error)
 {
     const struct submission *submission = o->submission;
+    char bare[LANE_BYTES], lane[LANE_BYTES + 160];
+    lane_print(bare, &wish->demand);
+    snprintf(lane, sizeof lane, "%s%s%s", bare, *run->device_class ? " " : "",
+             run->device_class);
     struct statement *s = db_sql(
         store->db, "INSERT INTO job (id, sweep_id, owner_uid, position, "
-                   "run_id, nb_epochs, label, device, threads, state, reason, "
-                   "priority, submitted_at) "
-                   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+                   "run_id, nb_epochs, label, device, threads, gpu_bytes, "
+                   "lane, state, reason, priority, submitted_at) "
+                   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     struct error reason = {0};
     bool is_held = submission->controls.hold;
     if (is_held)
@@ -193,11 +197,13 @@ static bool insert_job(struct store *store, const struct submit_operation *o,
     bind_integer(s, o->sweep.id);
     bind_integer(s, submission->caller.uid);
     bind_integer(s, o->position);
-    bind_integer(s, run);
+    bind_integer(s, run->id);
     bind_integer(s, wish->settings.nb_epochs);
     bind_text(s, wish->label);
-    bind_text(s, wish->settings.device);
-    bind_integer(s, wish->settings.threads);
+    bind_text(s, wish->demand.device);
+    bind_integer(s, wish->demand.threads);
+    bind_integer(s, wish->demand.gpu_bytes);
+    bind_text(s, lane);
     bind_text(s, job_state_name(is_held ? JOB_held : JOB_queued));
     bind_text(s, is_held ? reason.text : NULL);
     bind_integer(s, submission->controls.priority);
@@ -228,7 +234,7 @@ static bool add_job(struct store *store, struct submit_operation *o,
         siblings_add(&o->siblings, &wish);
     if (s->dry_run)
         add_work(o);
-    else if (!insert_job(store, o, &wish, run.id, error))
+    else if (!insert_job(store, o, &wish, &run, error))
         return false;
     o->position++;
     return true;
@@ -310,13 +316,15 @@ static bool begin(struct store *store, struct submit_operation *o,
 static bool finish(struct store *store, struct submit_operation *o,
                    struct error *error)
 {
+    char classes[600];
     const struct submission *s = o->submission;
     if (!s->dry_run && !store_sweep_complete(store, o->sweep.id, o->sweep.name,
                                              &o->operation, error))
         return false;
     if (!siblings_note(&o->siblings, store, s, o->first_run, o->notes, error))
         return false;
-    tally_note(&o->tally, s->device_class, o->notes);
+    places_print_classes(s->places, s->place_count, classes, sizeof classes);
+    tally_note(&o->tally, classes, o->notes);
     o->operation.result = tally_write(&o->tally, &o->sweep, false, o->notes);
     o->notes = NULL;
     if (s->dry_run)

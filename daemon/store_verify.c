@@ -77,7 +77,7 @@ static void print_classes(const struct store *store, char *text, size_t bytes)
     size_t used = 0;
     text[0] = '\0';
     for (int i = 0; i < store->slot_count && used < bytes; i++) {
-        const char *name = store->slots[i].device_class;
+        const char *name = store->slots[i].place.device_class;
         if (store->slots[i].is_open && !strstr(text, name))
             used += (size_t)snprintf(text + used, bytes - used, "%s\"%s\"",
                                      used ? " and " : "", name);
@@ -227,9 +227,11 @@ static bool insert_job(struct store *store, const struct verification *v,
         return false;
     struct statement *s = db_sql(
         store->db, "INSERT INTO job (id, sweep_id, owner_uid, position, "
-                   "run_id, nb_epochs, label, device, threads, state, "
-                   "submitted_at, verifies) SELECT ?, ?, ?, ?, ?, ?, label, "
-                   "device, threads, 'queued', ?, id FROM job WHERE id = ?");
+                   "run_id, nb_epochs, label, device, threads, gpu_bytes, "
+                   "lane, state, submitted_at, verifies) "
+                   "SELECT ?, ?, ?, ?, ?, ?, label, 'any', threads, gpu_bytes, "
+                   "'any' || substr(lane, instr(lane, ' ')), 'queued', ?, id "
+                   "FROM job WHERE id = ?");
     bind_integer(s, v->first_job + position);
     bind_integer(s, v->sweep);
     bind_integer(s, v->owner);

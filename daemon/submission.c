@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "schema/gpu_memory.h"
 #include "schema/memory.h"
 #include "schema/spec.h"
 
@@ -17,6 +18,7 @@ void submission_free(struct submission *submission)
     free(submission->spec);
     cJSON_Delete(submission->spec_json);
     free(submission->datasets);
+    free(submission->places);
     free(submission);
 }
 
@@ -82,18 +84,35 @@ bool submission_is_same(const struct submission *submission,
     return is_same;
 }
 
+void submission_demand(const struct settings *settings,
+                       const struct dataset_shape *shape, struct demand *demand)
+{
+    bool is_cpu = strcmp(settings->device, "cpu") == 0;
+    *demand = (struct demand){.threads = (int)settings->threads};
+    snprintf(demand->device, sizeof demand->device, "%.31s", settings->device);
+    if (shape && !is_cpu)
+        demand->gpu_bytes = gpu_memory_bytes(settings, shape);
+}
+
 /* Faults. */
 
 static void check_placement(const struct submission *s,
                             const struct settings *settings,
                             struct faults *faults)
 {
-    if (settings->threads > s->threads_most)
-        faults_add(faults, "threads",
-                   "%lld is above %d, the CPU slots of this gaitd",
-                   (long long)settings->threads, s->threads_most);
-    if (strcmp(settings->device, "any") && strcmp(settings->device, "cpu"))
-        faults_add(faults, "device", "no GPU: this gaitd has CPU slots only");
+    char reason[PLACE_REASON_BYTES];
+    struct demand demand, one;
+    submission_demand(settings, submission_shape(s, settings), &demand);
+    one = demand;
+    one.threads = 1;
+    places_refuse(s->places, s->place_count, &one, reason);
+    if (*reason) {
+        faults_add(faults, "device", "%s", reason);
+        return;
+    }
+    places_refuse(s->places, s->place_count, &demand, reason);
+    if (*reason)
+        faults_add(faults, "threads", "%s", reason);
 }
 
 static void check_job(const struct submission *s,

@@ -35,4 +35,9 @@ void submission_label(const struct submission *submission,
                       const struct settings *settings, const char *between,
                       char *text, size_t bytes);
 
+/* Where a job can run. */
+void submission_demand(const struct settings *settings,
+                       const struct dataset_shape *shape,
+                       struct demand *demand);
+
 #endif

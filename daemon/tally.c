@@ -34,7 +34,7 @@ static void note(struct cJSON *notes, char *text)
     free(text);
 }
 
-void tally_note(const struct tally *tally, const char *device_class,
+void tally_note(const struct tally *tally, const char *classes,
                 struct cJSON *notes)
 {
     long long failed = tally->failed, waiting = tally->waiting;
@@ -47,11 +47,10 @@ void tally_note(const struct tally *tally, const char *device_class,
     if (waiting)
         note(notes,
              xprintf("run %lld began on \"%s\", which this machine does not "
-                     "offer (it offers \"%s\"), and nothing is mixed: %lld "
+                     "offer (it offers %s), and nothing is mixed: %lld "
                      "job%s for it; submit with --fresh to train anew here",
-                     (long long)tally->gone_run, tally->gone_class,
-                     device_class, waiting,
-                     waiting == 1 ? " waits" : "s wait"));
+                     (long long)tally->gone_run, tally->gone_class, classes,
+                     waiting, waiting == 1 ? " waits" : "s wait"));
 }
 
 /* Answers. */

@@ -17,7 +17,7 @@ struct tally {
 void tally_add(struct tally *tally, const struct found_run *run,
                int64_t nb_epochs);
 /* Sentences about it for the array `notes`. */
-void tally_note(const struct tally *tally, const char *device_class,
+void tally_note(const struct tally *tally, const char *classes,
                 struct cJSON *notes);
 
 /* A sweep that is there. */

@@ -15,8 +15,9 @@ void wish_init(struct wish *wish, const struct submission *s, int64_t position,
     wish->shape = submission_shape(s, &wish->settings);
     settings_canonical(&wish->settings, wish->shape);
     key_make(&wish->key, &wish->settings, wish->shape);
-    snprintf(wish->device_class, sizeof wish->device_class, "%s threads-%lld",
-             s->device_class, (long long)wish->settings.threads);
+    submission_demand(&wish->settings, wish->shape, &wish->demand);
+    wish->places = s->places;
+    wish->place_count = s->place_count;
     wish->fresh_from = s->fresh ? first_run : 0;
 }
 
@@ -36,6 +37,35 @@ static int kind_of(enum rank rank)
     return rank >= RANK_DONE ? 3 : rank >= RANK_UNBOUND ? 2 : rank;
 }
 
+static void print_class(const struct wish *wish, const struct place *place,
+                        char text[160])
+{
+    snprintf(text, 160, "%s threads-%d", place->device_class,
+             wish->demand.threads);
+}
+
+/* Whether the wish may run where that class is. */
+static bool is_offered(const struct wish *wish, const char *device_class)
+{
+    char offered[160];
+    for (int i = 0; i < wish->place_count; i++) {
+        print_class(wish, &wish->places[i], offered);
+        if (place_suits(&wish->places[i], &wish->demand) &&
+            !strcmp(offered, device_class))
+            return true;
+    }
+    return false;
+}
+
+/* The first class that it may run on. */
+static void choose_class(const struct wish *wish, char text[160])
+{
+    text[0] = '\0';
+    for (int i = 0; i < wish->place_count && !*text; i++)
+        if (place_suits(&wish->places[i], &wish->demand))
+            print_class(wish, &wish->places[i], text);
+}
+
 static bool has_threads(const struct wish *wish, const char *device_class)
 {
     char end[32];
@@ -53,7 +83,7 @@ static enum rank rank_open(const struct store *store, const struct wish *wish,
 {
     if (!*device_class)
         return is_promised ? RANK_NONE : RANK_UNBOUND;
-    if (!strcmp(device_class, wish->device_class))
+    if (is_offered(wish, device_class))
         return RANK_CLASS;
     return has_threads(wish, device_class) &&
                    !store_offers(store, device_class,
@@ -67,8 +97,7 @@ static enum rank rank_run(const struct store *store, const struct wish *wish,
 {
     if (run->epochs_done < wish->settings.nb_epochs)
         return rank_open(store, wish, run->device_class, is_promised);
-    return strcmp(run->device_class, wish->device_class) ? RANK_DONE
-                                                         : RANK_DONE_CLASS;
+    return is_offered(wish, run->device_class) ? RANK_DONE_CLASS : RANK_DONE;
 }
 
 static void read_run(struct statement *s, struct found_run *run)
@@ -162,6 +191,9 @@ static bool insert_run(struct store *store, const struct wish *wish,
     *run = (struct found_run){.id = db_last_id(store->db),
                               .epochs_done = -1,
                               .diverged_epoch = INT64_MAX};
+    if (device_class)
+        snprintf(run->device_class, sizeof run->device_class, "%s",
+                 device_class);
     return true;
 }
 
@@ -174,9 +206,11 @@ bool wish_grant(const struct wish *wish, struct store *store, bool dry_run,
     *run = found.best;
     if (run->id)
         return true;
+    char device_class[160];
+    choose_class(wish, device_class);
+    bool is_bound = found.is_promised && *device_class;
     if (!dry_run)
-        return insert_run(store, wish,
-                          found.is_promised ? wish->device_class : NULL,
+        return insert_run(store, wish, is_bound ? device_class : NULL,
                           found.next_replica, run, error);
     *run = (struct found_run){.epochs_done = -1, .diverged_epoch = INT64_MAX};
     return true;

@@ -18,7 +18,9 @@ struct wish {
     struct settings settings; /* canonical */
     const struct dataset_shape *shape;
     struct key key;
-    char device_class[160]; /* where it would run */
+    struct demand demand;
+    const struct place *places; /* where it may run, and others */
+    int place_count;
     /* Of a fresh job: runs from this id on are of its own submission; 0: it is
      * not fresh. */
     int64_t fresh_from;

@@ -30,9 +30,10 @@
     X(crashed, "", "the worker of an attempt ended by its own fault")          \
     X(stalled, "", "the worker of an attempt stopped computing, and was killed")\
     X(out_of_service, "slots out of service",                                  \
-      "a slot gets no jobs: its worker does not start")                        \
+      "a slot gets no jobs: its worker does not start, or its GPU failed")     \
     X(in_service, "", "a slot that was out of service is back")                \
     X(lost, "", "the worker of an attempt ended by nobody's fault")            \
+    X(crowded, "", "an attempt found its GPU's memory taken by others")        \
     X(unsaved, "", "a checkpoint could not be written; training went on")      \
     X(damaged, "", "a checkpoint could not be read, and was set aside")        \
     X(nondeterministic, "", "an attempt did not repeat what is stored")        \

@@ -40,7 +40,11 @@ CREATE TABLE owner (
 ALTER TABLE job ADD COLUMN owner_uid INTEGER NOT NULL DEFAULT 0;
 UPDATE job SET owner_uid = (SELECT owner_uid FROM sweep WHERE id = sweep_id);
 DROP INDEX job_ready;
-CREATE INDEX job_ready ON job (priority DESC, owner_uid, sweep_id, id) WHERE is_ready = 1;
+ALTER TABLE job ADD COLUMN gpu_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN lane TEXT NOT NULL DEFAULT '';
+UPDATE job SET lane = device || ' ' || threads || ' 0' || ifnull(
+    ' ' || (SELECT device_class FROM run WHERE id = run_id), '');
+CREATE INDEX job_ready ON job (lane, priority DESC, owner_uid, sweep_id, id) WHERE is_ready = 1;
 
 ALTER TABLE job ADD COLUMN retry_at REAL;
 CREATE INDEX job_retry ON job (retry_at) WHERE retry_at IS NOT NULL;

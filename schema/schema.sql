@@ -102,6 +102,9 @@ CREATE TABLE job (
     label        TEXT    NOT NULL,            -- its varying settings, short
     device       TEXT    NOT NULL,            -- as asked for
     threads      INTEGER NOT NULL,
+    gpu_bytes    INTEGER NOT NULL DEFAULT 0,  -- that it takes of a GPU
+    lane         TEXT    NOT NULL DEFAULT '', -- same for jobs that can run in
+                                              -- the same places, see job_ready
     state        TEXT    NOT NULL CHECK (state IN
                  ('held', 'queued', 'running', 'done', 'failed', 'cancelled')),
     is_ready     INTEGER NOT NULL DEFAULT 0,  -- queued, and nothing in its way
@@ -128,7 +131,7 @@ CREATE TABLE job (
                                               -- again; NULL: none
     UNIQUE (sweep_id, position)
 ) STRICT;
-CREATE INDEX job_ready ON job (priority DESC, owner_uid, sweep_id, id) WHERE is_ready = 1;
+CREATE INDEX job_ready ON job (lane, priority DESC, owner_uid, sweep_id, id) WHERE is_ready = 1;
 CREATE INDEX job_waiting ON job (reason) WHERE state = 'queued' AND reason IS NOT NULL;
 CREATE INDEX job_run ON job (run_id, state, nb_epochs);
 CREATE INDEX job_retry ON job (retry_at) WHERE retry_at IS NOT NULL;

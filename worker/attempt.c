@@ -10,6 +10,7 @@
 #include "schema/message.h"
 #include "worker/channel.h"
 #include "worker/checkpoint.h"
+#include "worker/engine/device.h"
 #include "worker/lock.h"
 #include "worker/pace.h"
 #include "worker/phase.h"
@@ -65,6 +66,9 @@ static void fail(struct attempt *attempt, enum failure failure,
     leave(attempt);
     if (error->code == ERROR_MEMORY)
         failure = FAILURE_MEMORY;
+    else if (device_info(attempt->device)->uuid[0] &&
+             failure == FAILURE_ERROR && error->code == ERROR_IO)
+        failure = FAILURE_DEVICE;
     bool is_diverged = failure == FAILURE_DIVERGED;
     teller_failed(&attempt->teller, failure,
                   is_diverged ? epoch_under_way(attempt) : -1, error->text);

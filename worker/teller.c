@@ -11,7 +11,7 @@
 static const char *const kinds[] = {
     [FAILURE_DIVERGED] = "diverged",     [FAILURE_DATASET] = "dataset",
     [FAILURE_CHECKPOINT] = "checkpoint", [FAILURE_MEMORY] = "memory",
-    [FAILURE_ERROR] = "error",
+    [FAILURE_DEVICE] = "device",         [FAILURE_ERROR] = "error",
 };
 
 static cJSON *message(struct teller *teller, const char *type)

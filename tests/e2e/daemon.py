@@ -70,7 +70,8 @@ class Daemon:
         ready, its_end = os.pipe()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [self.build / "gaitd", "--cpu-slots", str(self.slots),
+                [self.build / "gaitd",
+                 *(() if self.slots is None else ("--cpu-slots", str(self.slots))),
                  "--ready-fd", str(its_end), *map(str, arguments)],
                 env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 pass_fds=[its_end])

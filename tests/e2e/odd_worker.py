@@ -4,6 +4,7 @@ As a program: odd_worker.py WORKER LIES ARGUMENTS..., where LIES is a JSON file
 that is read anew for every message that might be changed:
 
     {"device_class": "...",                 in place of hello's
+     "uuid": "...",                         likewise, of its GPU
      "row": {"step": 20, "column": "test_loss", "value": 0.5}}
                                             in rows of that step; value null:
                                             the row is left out
@@ -52,6 +53,8 @@ def changed(message, lies, sequence):
     """The message as it goes on to gaitd, or None."""
     if message["type"] == "hello":
         message["device_class"] = lies.get("device_class", message["device_class"])
+        if "uuid" in lies and "gpu" in message:
+            message["gpu"]["uuid"] = lies["uuid"]
     row = lies.get("row")
     if message["type"] == "row" and row and row["step"] == message["step"]:
         if row["value"] is None:

@@ -126,8 +126,9 @@ static inline void queue_explained(struct loop *loop, int64_t job, int slots,
     if (!loop->reader)
         loop_open_reader(loop, 10);
     char *params =
-        xprintf("{'target': '%lld', 'device_class': '" CLASS "', 'slots': %d}",
-                (long long)job, slots);
+        xprintf("{'target': '%lld', 'slots': %d, 'places': [{'device': 'cpu', "
+                "'device_class': '" CLASS "', 'gpu': -1, 'slots': %d}]}",
+                (long long)job, slots, slots);
     struct cJSON *answer = ask(loop, "explain", params, NULL);
     assert_string_equal(json_text_or(answer, "text", ""), expected);
     cJSON_Delete(answer);

@@ -364,7 +364,7 @@ static void end_wait(struct loop *loop, int waits, double seconds)
     assert_int_equal(loop->waits[waits - 1], 1);
     if (loop->wait_s[waits - 1] != seconds)
         fail_msg("waits %g s, expected %g s", loop->wait_s[waits - 1], seconds);
-    store_retry(loop->store, 1);
+    store_wait_over(loop->store, 1);
     loop_sync(loop);
 }
 
@@ -459,8 +459,8 @@ static void a_wait_outlives_the_store(void **state)
             fail_msg("waits %g s, expected %g s", loop->wait_s[1 + i],
                      cases[i][1]);
     }
-    store_retry(loop->store, 1);
-    store_retry(loop->store, 1); /* twice does nothing */
+    store_wait_over(loop->store, 1);
+    store_wait_over(loop->store, 1); /* twice does nothing */
     loop_open_reader(loop, 10);
     loop_sync(loop);
     assert_reason(loop, NULL);

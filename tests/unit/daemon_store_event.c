@@ -58,7 +58,7 @@ static void a_loss_costs_what_is_computed_again(void **state)
     send_epochs(loop, attempt, -1, 2); /* 20 steps, in 20 / 7 s */
     end_at(loop, attempt, OUTCOME_crashed, 27);
     WAIT_FOR(loop, loop->wait_count == 1);
-    store_retry(loop->store, loop->waits[0]);
+    store_wait_over(loop->store, loop->waits[0]);
     attempt = begin(loop, 2);
     store_attempt_started(loop->store, attempt, 1, 10);
     loop_sync(loop);
@@ -142,7 +142,7 @@ static struct cJSON *retry(struct loop *loop, const char *target,
                            const struct caller *caller, struct error *error)
 {
     struct answer answer = {0};
-    store_retry_jobs(loop->store, target, -1, caller, on_answer, &answer);
+    store_retry(loop->store, target, -1, caller, on_answer, &answer);
     WAIT_FOR(loop, answer.is_here);
     *error = answer.error;
     cJSON_Delete(answer.data);
@@ -160,7 +160,8 @@ static void a_large_sweep_is_retried(void **state)
            "{'name': 's', 'base': {" BASE "}, "
            "'axes': {'seed': {'from': 1, 'to': 3000}}}");
     struct answer answer = {0};
-    store_order(loop->store, ORDER_cancel, "101..3000", &ann, on_answer, &answer);
+    store_order(loop->store, ORDER_cancel, "101..3000", &ann, on_answer,
+                &answer);
     WAIT_FOR(loop, answer.is_here);
     answer_release(&answer);
     assert_null(retry(loop, "s", &bob, &error));

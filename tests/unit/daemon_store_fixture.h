@@ -55,6 +55,7 @@ struct loop {
     struct hook_order hook; /* likewise */
     int stuck_count, unstuck_count, wait_count;
     double wait_s[TRACE_MAX];
+    int wanted_count, wanted[TRACE_MAX]; /* devices */
     struct dispatch dispatches[TRACE_MAX];
     struct trace_change changes[TRACE_MAX];
     int64_t committed_attempt[TRACE_MAX], committed_step[TRACE_MAX];
@@ -159,6 +160,12 @@ static inline void on_wait(void *user, int64_t job, double seconds)
     loop->wait_s[i] = seconds;
 }
 
+static inline void on_wanted(void *user, int device)
+{
+    struct loop *loop = user;
+    loop->wanted[loop->wanted_count++ % TRACE_MAX] = device;
+}
+
 static inline void on_stuck(void *user, const struct error *error)
 {
     struct loop *loop = user;
@@ -189,6 +196,7 @@ static inline struct store *loop_open_store(struct loop *loop,
         .on_hook = on_hook,
         .on_event = on_event,
         .on_wait = on_wait,
+        .on_wanted = on_wanted,
         .on_stuck = on_stuck,
         .on_fatal = on_fatal,
         .gate = loop->gate,
@@ -253,11 +261,33 @@ static inline void loop_remove(struct loop *loop)
     free(loop);
 }
 
+/* What the store keeps instead of counting is what counting finds. */
+static inline void loop_check_totals(struct loop *loop)
+{
+    struct error error;
+    struct db *db = db_open(loop->path, DB_READ, &error);
+    if (!db)
+        fail_msg("%s", error.text);
+    struct statement *s =
+        db_sql(db, "SELECT t.state, t.count, (SELECT count(*) FROM job j "
+                   "JOIN sweep s ON s.id = j.sweep_id WHERE s.is_complete "
+                   "AND s.is_hidden = 0 AND j.state = t.state) AS counted "
+                   "FROM job_total t WHERE t.count <> counted");
+    if (statement_next(s))
+        fail_msg("job_total says %lld %s, and there are %lld",
+                 (long long)column_integer(s, 1), column_text(s, 0),
+                 (long long)column_integer(s, 2));
+    if (!statement_finish(s, &error))
+        fail_msg("%s", error.text);
+    db_close(db);
+}
+
 static inline void loop_end(struct loop *loop)
 {
     if (loop->reader)
         reader_close(loop->reader);
     store_close(loop->store);
+    loop_check_totals(loop);
     loop_remove(loop);
 }
 
@@ -339,8 +369,13 @@ static inline struct submission *submission_make(const char *request_id,
         .width = 16,
         .digest = "00112233445566778899aabbccddeeff",
     };
-    s->threads_most = 4;
-    snprintf(s->device_class, sizeof s->device_class, CLASS);
+    s->places = xcalloc(1, sizeof *s->places);
+    s->place_count = 1;
+    *s->places = (struct place){.number = -1,
+                                .device = "cpu",
+                                .device_class = CLASS,
+                                .gpu = -1,
+                                .slots = 4};
     return s;
 }
 

@@ -322,7 +322,8 @@ static void another_device_class_shares_what_is_done(void **state)
     train_two_epochs(loop);
     struct submission *s = submission_make(
         "r2", "{'base': {" BASE "}, 'axes': {'nb_epochs': [2, 3]}}");
-    snprintf(s->device_class, sizeof s->device_class, "cpu-other");
+    snprintf(s->places->device_class, sizeof s->places->device_class,
+             "cpu-other");
     struct answer a;
     submit_as(loop, s, &a);
     assert_int_equal(integer(&a, "done"), 1);
@@ -361,7 +362,8 @@ static struct answer submit_upgraded(struct loop *loop, const char *id,
 {
     struct submission *s = submission_make(id, spec);
     struct answer answer;
-    snprintf(s->device_class, sizeof s->device_class, "cpu-other");
+    snprintf(s->places->device_class, sizeof s->places->device_class,
+             "cpu-other");
     s->fresh = fresh;
     submit_as(loop, s, &answer);
     assert_non_null(answer.result);

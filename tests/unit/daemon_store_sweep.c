@@ -262,7 +262,8 @@ static void cancelling_goes_in_pieces(void **state)
     struct caller ann = caller_ann();
     start_large(loop, "r1", &large);
     WAIT_FOR(loop, large.is_here);
-    store_order(loop->store, ORDER_cancel, "large", &ann, on_answer, &cancelled);
+    store_order(loop->store, ORDER_cancel, "large", &ann, on_answer,
+                &cancelled);
     submit(loop, "r2", "{'seed': 90001, " BASE "}");
     assert_false(cancelled.is_here);
     WAIT_FOR(loop, cancelled.is_here);

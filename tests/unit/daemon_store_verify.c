@@ -84,7 +84,7 @@ static void an_interruption_changes_nothing(void **state)
     for (int64_t step = 0; step <= 10; step += 5)
         send_row(loop, attempt, step);
     end_attempt(loop, attempt, OUTCOME_crashed, "");
-    store_retry(loop->store, last_dispatch(loop)->job);
+    store_wait_over(loop->store, last_dispatch(loop)->job);
     WAIT_FOR(loop, loop->dispatch_count == 3);
     attempt = last_dispatch(loop)->attempt;
     assert_int_equal(last_dispatch(loop)->step, 10);

@@ -53,6 +53,8 @@ static bool fail_call(struct gpu *gpu, bool is_memory, const char *call,
 
 bool gpu_check(struct gpu *gpu, const char *call, cudaError_t status)
 {
+    if (status != cudaSuccess)
+        cudaGetLastError(); /* or the next job's launch finds it */
     return status == cudaSuccess ||
            fail_call(gpu, status == cudaErrorMemoryAllocation, call,
                      cudaGetErrorString(status), (int)status);
@@ -387,7 +389,6 @@ static bool refuse_device(struct error *error, cudaError_t status)
                   cudaGetErrorString(status), (int)status);
 }
 
-/* GPU-xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx */
 static void print_uuid(const cudaUUID_t *uuid, char text[DEVICE_TEXT_BYTES])
 {
     int length = snprintf(text, DEVICE_TEXT_BYTES, "GPU");

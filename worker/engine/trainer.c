@@ -14,7 +14,6 @@
 #include <time.h>
 
 #include "worker/engine/backend.h"
-#include "worker/engine/cuda_memory.h"
 #include "worker/engine/device.h"
 #include "worker/engine/diagnostics.h"
 #include "worker/engine/evaluator.h"
@@ -218,37 +217,6 @@ void trainer_free(struct trainer *trainer)
         trainer->backend->close(trainer->backend);
     }
     free(trainer);
-}
-
-static size_t scratch_bytes(const struct backend *backend, enum purpose purpose,
-                            int n)
-{
-    return cuda_scratch_bytes(purpose, n, backend->element_bytes);
-}
-
-int64_t trainer_cuda_bytes(const struct settings *settings,
-                           const struct dataset_shape *shape)
-{
-    struct error error;
-    bool is_double = strcmp(settings->precision, "float64") == 0;
-    struct backend backend = {
-        .element_bytes = is_double ? sizeof(double) : sizeof(float),
-        .scratch_bytes = scratch_bytes,
-    };
-    struct layout layout = {.element_bytes = backend.element_bytes};
-    struct trainer *trainer = calloc(1, sizeof *trainer);
-    if (!trainer)
-        return -1;
-    trainer->settings = *settings;
-    trainer->backend = &backend;
-    trainer->train_rows = settings_train_rows(settings, shape);
-    bool is_built = build_network(trainer, shape->width, &error);
-    if (is_built)
-        place(trainer, &layout);
-    free(trainer);
-    size_t rows = cuda_rows_bytes(shape->train_rows, shape->width) +
-                  cuda_rows_bytes(shape->test_rows, shape->width);
-    return is_built ? (int64_t)(layout.bytes + rows + CUDA_OWN_BYTES) : -1;
 }
 
 /* --- running ------------------------------------------------------------- */

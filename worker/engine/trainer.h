@@ -64,13 +64,6 @@ struct trainer *trainer_new(const struct settings *settings,
                             struct error *error);
 void trainer_free(struct trainer *trainer);
 
-/* What a trainer takes of a GPU's memory, to the byte, known without one: the
- * sum of what trainer_new asks for.  The driver's context and the libraries'
- * code, a few hundred megabytes a process, come on top.  -1: settings that
- * settings_check refuses, or no memory to find out. */
-int64_t trainer_cuda_bytes(const struct settings *settings,
-                           const struct dataset_shape *shape);
-
 /* Trains on to the end of epoch `to_epoch`, evaluating on the way (before
  * training, within epochs by eval_every, at each epoch's end).  False:
  * ERROR_STOPPED by on_step; ERROR_DIVERGED, with the epoch (counted from 1: the

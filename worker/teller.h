@@ -35,9 +35,9 @@ struct teller {
     int64_t started_step;
 };
 
-/* Both take a struct teller as the user of a search for checkpoints. */
-void teller_warn(void *teller, const char *text);
-void teller_damaged(void *teller, const char *file, const char *text);
+/* In both `user` is a struct teller: for a search for checkpoints. */
+void teller_warn(void *user, const char *text);
+void teller_damaged(void *user, const char *file, const char *text);
 
 void teller_started(struct teller *teller, int64_t step, double now);
 void teller_row(struct teller *teller, const struct evaluation *row);

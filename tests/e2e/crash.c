@@ -98,7 +98,7 @@ __attribute__((destructor)) static void count(void)
     switch (fate()) {                                                          \
     case TORN:                                                                 \
         (void)!half;                                                           \
-        die();                                               \
+        die();                                                                 \
         return -1;                                                             \
     case SHORT:                                                                \
         return size > 1 ? half : whole;                                        \

@@ -52,26 +52,27 @@ def library(tmp_path_factory):
     return path
 
 
-def submit(client, spec):
-    """A sweep that was refused is submitted again, as the same request."""
+def insist(ask, *arguments, **parameters):
+    """What is refused, because of the disk, is asked for again."""
     for _ in range(ATTEMPTS - 1):
         try:
-            return client.submit(spec, request_id=f"request {spec['name']}")
+            return ask(*arguments, **parameters)
         except RpcError:
             pass
-    return client.submit(spec, request_id=f"request {spec['name']}")
+    return ask(*arguments, **parameters)
 
 
 def submit_all(client, promised, sweeps=SWEEPS):
     for spec in sweeps:
-        promised["sweeps"][spec["name"]] = submit(client, spec)["sweep_id"]
+        promised["sweeps"][spec["name"]] = insist(
+            client.submit, spec, request_id=f"request {spec['name']}")["sweep_id"]
 
 
 def watch(client, promised, sweeps=SWEEPS):
     """Until every job is done."""
     states = {}
     for spec in sweeps:
-        client.call("watch", target=spec["name"])
+        insist(client.call, "watch", target=spec["name"])
     for spec in sweeps:
         for job in client.jobs(spec["name"]):
             states[job["id"]] = job["state"]
@@ -139,6 +140,8 @@ def check_promises(client, promised):
 
 
 def check_invariants(daemon):
+    checked = daemon.run("--fsck")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
     assert ask_database(daemon, "PRAGMA integrity_check") == [("ok",)]
     assert ask_database(daemon, "SELECT count(*) FROM job") == [(JOBS,)]
     assert ask_database(daemon, "SELECT count(*) FROM run") == [(RUNS,)]
@@ -209,7 +212,7 @@ def test_gaitd_at_every_write(new_daemon, library, of_gaitd, how, tell):
     ended = sum(crash(new_daemon(f"{how}{point}"), library, point, how, expected)
                 for point in points)
     tell(f"gaitd, {how}: {len(points)} of {calls} calls; {ended} times it went on")
-    assert DEATHS.get(how) != [-signal.SIGKILL] or ended <= len(points) // 4, \
+    assert DEATHS.get(how) != [-signal.SIGKILL] or ended <= len(points) // 2, \
         "most runs were not disturbed at all"
 
 

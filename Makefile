@@ -244,7 +244,7 @@ torture: all
 # Targets of the fuzzer, and what each needs beside schema/.  `make check` runs
 # them over the kept inputs, built as everything else is.
 FUZZ_TARGETS = messages specs sweeps idx npz safetensors tasks attempts
-fuzz_sweeps = daemon/submission
+fuzz_sweeps = daemon/submission daemon/place
 fuzz_idx = worker/idx
 fuzz_npz = worker/npz worker/file
 fuzz_safetensors = worker/safetensors worker/hash worker/file

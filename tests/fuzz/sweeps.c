@@ -3,6 +3,7 @@
 #include <cjson/cJSON.h>
 #include <string.h>
 
+#include "daemon/place.h"
 #include "daemon/submission.h"
 #include "fuzz.h"
 #include "schema/message.h"
@@ -67,11 +68,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (is_good) {
         PROMISE(spec.job_count >= 1 && spec.job_count <= SPEC_JOBS_MAX);
         check_jobs(&spec);
+        struct place place = {
+            .number = -1, .device = "cpu", .gpu = -1, .slots = 4};
         struct submission submission = {
             .spec = &spec,
             .dataset_count = 2,
             .datasets = sets,
-            .threads_most = 4,
+            .place_count = 1,
+            .places = &place,
         };
         if (spec.job_count <= JOBS_MAX)
             look_over(&submission, json);

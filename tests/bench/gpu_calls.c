@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "schema/gpu_memory.h"
 #include "worker/engine/device.h"
 #include "worker/engine/trainer.h"
 
@@ -41,7 +42,7 @@ static void tell_bytes(struct settings settings)
     struct dataset_shape shape = {
         .train_rows = 60000, .test_rows = 10000, .width = 784};
     settings.batch_size = 60;
-    printf("%" PRId64 "\n", trainer_cuda_bytes(&settings, &shape));
+    printf("%" PRId64 "\n", gpu_memory_bytes(&settings, &shape));
 }
 
 int main(int count, char **arguments)

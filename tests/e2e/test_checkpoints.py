@@ -123,6 +123,7 @@ def test_kill_before_the_rename(new_daemon, expected):
     _, kill = preload_faults(daemon)
     with daemon.start("--checkpoint-every", "0.02").client() as client:
         get_far(daemon, client)
+        until(lambda: rows(daemon), "no checkpoint")
         kill.touch()
         client.await_final("long")
         assert outcome(client) == expected

@@ -309,7 +309,7 @@ def test_nothing_is_mixed(small):
                       f'run began; --fresh would train it anew')
         assert small.ctl("explain", "2").stdout == (
             f'job 2 waits for a slot of device class "{LOST_CLASS} threads-1", on which its run '
-            f'began, and this machine offers "{here} threads-1": gaitctl submit --fresh trains '
+            f'began, and this machine offers "{here}": gaitctl submit --fresh trains '
             f'it anew here\n')
 
         fresh = client.submit({**more, "name": "anew"}, fresh=True)

@@ -135,14 +135,15 @@ static void yardstick_release(struct yardstick *yardstick)
     yardstick->backend->close(yardstick->backend);
 }
 
+/* Budgets are for one thread. */
 static void print_row(const struct operation *operation,
                       const struct subject *subject, double seconds,
-                      double rate)
+                      double rate, int threads)
 {
     double flops = operation->flops(subject);
     printf("  %-32s %9.2f %9.3f %8.1f %8.2f", operation->name, 1e3 * seconds,
            1e-9 * flops, 1e-9 * flops / seconds, flops / seconds / rate);
-    if (operation->share > 0.0) {
+    if (operation->share > 0.0 && threads == 1) {
         double budget = flops / (operation->share * rate);
         printf("   %9.2f %s", 1e3 * budget,
                seconds <= budget ? "met" : "MISSED");
@@ -151,7 +152,7 @@ static void print_row(const struct operation *operation,
 }
 
 static void time_all(const struct options *options, struct subject **subjects,
-                     struct yardstick *yardstick)
+                     struct yardstick *yardstick, int threads)
 {
     static struct samples times[OPERATIONS], products;
     int rounds = options->rounds;
@@ -172,7 +173,7 @@ static void time_all(const struct options *options, struct subject **subjects,
            1e3 * product, 1e-9 * flops, 1e-9 * rate, 1.0);
     for (int i = 0; i < OPERATIONS; i++)
         print_row(&operations[i], subjects[i], median(times[i].seconds, rounds),
-                  rate);
+                  rate, threads);
     fflush(stdout);
 }
 
@@ -185,13 +186,13 @@ static void measure(const struct options *options, const struct shape *shape,
     yardstick_init(&yardstick, precision, threads, rows);
     printf("\n%s, %s, %d thread%s\n  %-32s %9s %9s %8s %8s   %9s\n",
            shape->name, precision, threads, threads > 1 ? "s" : "", "operation",
-           "ms", "GFLOP", "GFLOP/s", "share", "budget ms");
+           "ms", "GFLOP", "GFLOP/s", "share", threads == 1 ? "budget ms" : "");
     for (int i = 0; i < OPERATIONS; i++)
         subjects[i] = subject_new(&operations[i], shape, precision, threads,
                                   operations[i].is_xavier ? &starts->xavier
                                                           : &starts->orthogonal,
                                   rows);
-    time_all(options, subjects, &yardstick);
+    time_all(options, subjects, &yardstick, threads);
     for (int i = 0; i < OPERATIONS; i++)
         subject_free(subjects[i]);
     yardstick_release(&yardstick);

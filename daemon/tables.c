@@ -107,10 +107,10 @@ static bool look(const char *path, struct error *error)
         return true;
     struct db *db = db_open(path, DB_READ, error);
     int64_t version = 0;
-    bool is_fine =
-        db && (check(db, path, &version, error) || db_is_halfway(db)) &&
-        (version == 0 || version == TABLES_VERSION ||
-         back_up(db, path, version, error));
+    bool is_fine = db &&
+                   (check(db, path, &version, error) || db_is_halfway(db)) &&
+                   (version == 0 || version == TABLES_VERSION ||
+                    back_up(db, path, version, error));
     db_close(db);
     return is_fine;
 }

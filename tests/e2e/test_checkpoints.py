@@ -11,7 +11,7 @@ from checkpoints import agree, ask, change, files, folder_of, preload_faults, ro
 
 # 10 steps an epoch, rows every 5.
 LONG = {"name": "long", "algorithm": "GAIT", "orthogonal_init": True, "orthogonal_reg": 0.1,
-        "tower": True, "widths": "100x10", "nb_epochs": 40, "eval_every": 5}
+        "tower": True, "widths": "100x10", "nb_epochs": 120, "eval_every": 5}
 OFTEN = ("--checkpoint-every", "1e-9")  # after every batch
 NEVER = ("--checkpoint-every", "0")
 FAR = 22  # steps after which it is interrupted: in the third epoch
@@ -88,7 +88,7 @@ def test_often(new_daemon, expected):
     daemon = new_daemon()
     assert finish_from_nothing(daemon, "--checkpoint-every", "0.01") == expected
     assert len(agree(daemon)) == 2
-    assert newest(daemon).name == "400-1.safetensors"
+    assert newest(daemon).name == "1200-1.safetensors"
 
 
 def finish_from_nothing(daemon, *options):
@@ -101,7 +101,7 @@ def finish_from_nothing(daemon, *options):
 def test_never_but_at_the_end(new_daemon):
     daemon = new_daemon()
     finish_from_nothing(daemon, *NEVER)
-    assert [name for _, name in agree(daemon)] == ["400-1.safetensors"]
+    assert [name for _, name in agree(daemon)] == ["1200-1.safetensors"]
 
 
 def test_kill_of_everything(new_daemon, expected):

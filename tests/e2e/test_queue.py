@@ -6,7 +6,7 @@ from rpc import RpcError
 
 SMALL = {"tower": True, "widths": "784x48x10", "nb_epochs": 1}
 FLAGS = ["--tower", "--widths=784x48x10", "--nb_epochs=1"]
-LONG = {**SMALL, "name": "long", "algorithm": "GAIT", "nb_epochs": 40, "eval_every": 7}
+LONG = {**SMALL, "name": "long", "algorithm": "GAIT", "nb_epochs": 120, "eval_every": 7}
 
 
 def sweep(name, seeds, **base):

@@ -40,10 +40,20 @@ def folder_of(daemon, run):
     return next(iter((daemon.state / "runs").glob(f"{run}-*")), daemon.state / "runs" / "none")
 
 
+def sizes(daemon):
+    """Bytes of each file; looks again when one goes meanwhile."""
+    while True:
+        try:
+            return {file: file.stat().st_size
+                    for file in (daemon.state / "runs").glob("*/*")}
+        except FileNotFoundError:
+            pass
+
+
 def files(daemon):
     """(run, name) of all files but locks."""
     return {(int(file.parent.name.split("-")[0]), file.name)
-            for file in (daemon.state / "runs").glob("*/*") if file.name != "lock"}
+            for file in sizes(daemon) if file.name != "lock"}
 
 
 def rows(daemon):
@@ -57,7 +67,7 @@ def agree(daemon):
 
 
 def used(daemon):
-    return sum(file.stat().st_size for file in (daemon.state / "runs").glob("*/*"))
+    return sum(sizes(daemon).values())
 
 
 def preload_faults(daemon):

@@ -38,6 +38,8 @@ struct keeper {
     bool is_closing, is_due, is_looking;
     int64_t room;     /* bytes that may be written until the next look */
     bool is_over;     /* what is over the budget was in use */
+    bool had_hidden;  /* has_hidden when the last look began: its rows may not
+                       * have been committed by then */
     bool has_hidden;  /* checkpoints of verifications */
     bool has_adopted; /* the last look did: this one judges them */
 };
@@ -213,8 +215,8 @@ static void remove_one(struct keeper *keeper, struct look *look,
         look->removed++;
         look->removed_bytes += held->file.bytes;
         look->holding.bytes -= held->file.bytes;
-        if (held->has_row)
-            store_checkpoint_forget(keeper->store, held->run, held->file.name);
+        /* It may have got its row since the rows were read. */
+        store_checkpoint_forget(keeper->store, held->run, held->file.name);
     }
     run_folder_remove(folder);
     run_folder_unlock(lock);
@@ -318,6 +320,7 @@ static bool wait_for_work(struct keeper *keeper, double rest)
     while (!keeper->is_closing && clock_monotonic() < rest)
         pthread_cond_timedwait(&keeper->changed, &keeper->mutex, &until);
     bool is_closing = keeper->is_closing;
+    keeper->had_hidden = keeper->has_hidden;
     keeper->is_due = keeper->has_hidden = false;
     keeper->is_looking = true;
     keeper->room = 0;
@@ -411,7 +414,7 @@ void keeper_saved(struct keeper *keeper, int64_t bytes, bool is_hidden)
 void keeper_freed(struct keeper *keeper)
 {
     pthread_mutex_lock(&keeper->mutex);
-    call(keeper, keeper->has_hidden || keeper->is_over);
+    call(keeper, keeper->has_hidden || keeper->had_hidden || keeper->is_over);
 }
 
 void keeper_look(struct keeper *keeper)

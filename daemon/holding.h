@@ -37,6 +37,11 @@ struct holding {
     int64_t bytes;     /* of the files */
 };
 
+/* Whether a run, the parameter, is of a sweep that is kept: a row when it is. */
+#define HOLDING_KEPT                                                           \
+    "SELECT 1 FROM job j JOIN sweep s ON s.id = j.sweep_id "                   \
+    "WHERE j.run_id = ? AND s.is_kept LIMIT 1"
+
 /* All rows. */
 bool holding_read(struct holding *holding, struct db *db, struct error *error);
 /* A file of a run's folder: the row's, or one more of no use; returns it.

@@ -71,13 +71,13 @@ def used(daemon):
 
 
 def preload_faults(daemon):
-    """Gives the files whose being there is a full disk, and a kill."""
+    """Gives the files whose being there is a full disk, a kill, and a wait."""
     library = daemon.folder / "fault.so"
     subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", library,
                     REPOSITORY / "tests/e2e/fault.c", "-ldl"], check=True)
-    full, kill = daemon.folder / "full", daemon.folder / "kill"
+    full, kill, hold = (daemon.folder / name for name in ("full", "kill", "hold"))
     options = daemon.environment.get("ASAN_OPTIONS", "")
     daemon.environment |= {"LD_PRELOAD": str(library), "FAULT_FULL": str(full),
-                           "FAULT_KILL": str(kill),
+                           "FAULT_KILL": str(kill), "FAULT_HOLD": str(hold),
                            "ASAN_OPTIONS": f"{options}:verify_asan_link_order=0"}
-    return full, kill
+    return full, kill, hold

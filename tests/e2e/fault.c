@@ -1,11 +1,14 @@
-/* Preloaded into a worker: what a disk and a moment can do to a checkpoint.
+/* Preloaded into gaitd and its workers: what a disk and a moment can do to a
+ * checkpoint.
  *
  * While the file $FAULT_FULL is there, writes of one fail with ENOSPC, half
  * of it written.  With the file $FAULT_KILL (which is removed) the process is
- * killed between writing and renaming. */
+ * killed between writing and renaming.  While the pipe $FAULT_HOLD is there, a
+ * checkpoint is removed when somebody has opened and closed its other end. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,12 +22,15 @@ static int is_there(const char *variable)
     return path && access(path, F_OK) == 0;
 }
 
+static int ends_with(const char *path, const char *end)
+{
+    size_t length = strlen(path), wanted = strlen(end);
+    return length >= wanted && strcmp(path + length - wanted, end) == 0;
+}
+
 static int is_unfinished(const char *path)
 {
-    static const char end[] = ".safetensors.tmp";
-    size_t length = strlen(path);
-    return length >= sizeof end - 1 &&
-           strcmp(path + length - (sizeof end - 1), end) == 0;
+    return ends_with(path, ".safetensors.tmp");
 }
 
 static int writes_checkpoint(int fd)
@@ -58,4 +64,16 @@ int rename(const char *from, const char *to)
         kill(getpid(), SIGKILL);
     }
     return real(from, to);
+}
+
+int unlink(const char *path)
+{
+    int (*real)(const char *) = dlsym(RTLD_NEXT, "unlink");
+    char byte;
+    if (ends_with(path, ".safetensors") && is_there("FAULT_HOLD")) {
+        int fd = open(getenv("FAULT_HOLD"), O_RDONLY);
+        (void)!read(fd, &byte, 1);
+        close(fd);
+    }
+    return real(path);
 }

@@ -120,7 +120,7 @@ def test_kill_of_everything(new_daemon, expected):
 
 def test_kill_before_the_rename(new_daemon, expected):
     daemon = new_daemon()
-    _, kill = preload_faults(daemon)
+    _, kill, _ = preload_faults(daemon)
     with daemon.start("--checkpoint-every", "0.02").client() as client:
         get_far(daemon, client)
         until(lambda: rows(daemon), "no checkpoint")
@@ -136,7 +136,7 @@ def test_kill_before_the_rename(new_daemon, expected):
 def test_full_disk(new_daemon, expected):
     """Training goes on; one event, however often it fails; the next succeeds."""
     daemon = new_daemon()
-    full, _ = preload_faults(daemon)
+    full, *_ = preload_faults(daemon)
     full.touch()
     with daemon.start("--checkpoint-every", "0.02").client() as client:
         client.submit(LONG)

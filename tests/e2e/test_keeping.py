@@ -5,7 +5,8 @@ import pty
 
 import pytest
 
-from checkpoints import agree, ask, change, files, folder_of, rows, until, used
+from checkpoints import (agree, ask, change, files, folder_of, preload_faults, rows, until,
+                         used)
 from rpc import RpcError
 
 TINY = {"tower": True, "widths": "100x10", "nb_epochs": 2}  # some 1 MB a checkpoint
@@ -65,6 +66,21 @@ def test_the_least_useful_go_first(new_daemon):
     daemon.start("--checkpoint-budget", 0)
     until(lambda: not files(daemon), "the last one is left")
     assert not agree(daemon)
+
+
+def test_what_is_kept_while_others_go_stays(new_daemon):
+    """The first is about to be removed when somebody asks for the second."""
+    daemon = new_daemon().start("--checkpoint-every", "0")
+    submit(daemon, spec("cheap", 1), spec("dear", 2, nb_epochs=30))
+    daemon.stop()
+    *_, hold = preload_faults(daemon)
+    os.mkfifo(hold)
+    with daemon.start("--checkpoint-budget", 0).client() as client:
+        with open(hold, "wb"):
+            hold.unlink()
+            client.call("keep", target="dear")
+        until(lambda: "1 files of checkpoints removed" in daemon.stderr(), "nothing goes")
+        assert runs(daemon) == runs_of(daemon, "dear")
 
 
 def test_the_budget_holds_while_jobs_run(new_daemon):

@@ -41,6 +41,7 @@ SWEEPS = [
 JOBS, RUNS = 50, 40
 FEW = [{"name": "few", "base": {**BASE, "eval_every": 1},
         "points": [{"algorithm": "BP"}, {"algorithm": "GAIT", "orthogonal_reg": 0.1}]}]
+SHUTTING_DOWN = "gaitd is shutting down"
 ATTEMPTS = 5  # of a request, before it is clear that nothing will come of it
 
 
@@ -53,12 +54,14 @@ def library(tmp_path_factory):
 
 
 def insist(ask, *arguments, **parameters):
-    """What is refused, because of the disk, is asked for again."""
+    """What is refused, because of the disk, is asked for again; not of a gaitd
+    that is giving up."""
     for _ in range(ATTEMPTS - 1):
         try:
             return ask(*arguments, **parameters)
-        except RpcError:
-            pass
+        except RpcError as error:
+            if error.message == SHUTTING_DOWN:
+                raise ConnectionError(SHUTTING_DOWN) from error
     return ask(*arguments, **parameters)
 
 

@@ -79,14 +79,18 @@ static int count_of_counts(const struct order *order)
 
 /* Jobs that are left as they are. */
 
+/* *moving: of those that are not. */
 static bool count_rest(struct store *store, struct order_operation *o,
-                       struct error *error)
+                       int64_t *moving, struct error *error)
 {
     int64_t count[JOB_STATE_COUNT];
+    *moving = 0;
     if (!target_count(store->db, &o->target, count, error))
         return false;
     for (int i = 0; i < JOB_STATE_COUNT; i++)
-        if (!o->order->moves[i] && !job_is_final((enum job_state)i))
+        if (o->order->moves[i])
+            *moving += count[i];
+        else if (!job_is_final((enum job_state)i))
             o->counts[o->order->counted[i]] += count[i];
     return true;
 }
@@ -117,10 +121,16 @@ static bool release_sweep(struct store *store, struct order_operation *o,
     return true;
 }
 
+/* Whether the order is one for the sweep too, not for its jobs alone. */
+static bool is_for_sweep(const struct order_operation *o)
+{
+    return o->target.sweep && o->order != &orders[ORDER_cancel];
+}
+
 static bool order_sweep(struct store *store, struct order_operation *o,
                         struct error *error)
 {
-    if (!o->target.sweep || o->order == &orders[ORDER_cancel])
+    if (!is_for_sweep(o))
         return true;
     return set_hold(store, o, error) && (o->order != &orders[ORDER_release] ||
                                          release_sweep(store, o, error));
@@ -129,13 +139,15 @@ static bool order_sweep(struct store *store, struct order_operation *o,
 static bool begin(struct store *store, struct order_operation *o,
                   struct error *error)
 {
+    int64_t moving;
     if (!target_find(store->db, o->text, &o->caller, &o->target, error) ||
         !target_check_owner(store->db, &o->target, &o->caller, error) ||
-        !count_rest(store, o, error) || !order_sweep(store, o, error))
+        !count_rest(store, o, &moving, error) || !order_sweep(store, o, error))
         return false;
     o->has_begun = true;
     o->reason = xprintf("%s by %s", o->order->name, o->caller.name);
-    return store_event_add(store, o->order->name, o->target.sweep, 0, o->reason,
+    return (!moving && !is_for_sweep(o)) ||
+           store_event_add(store, o->order->name, o->target.sweep, 0, o->reason,
                            error);
 }
 

@@ -171,7 +171,9 @@ bool gaitd_open_store(struct gaitd *gaitd, struct error *error)
     gaitd->store = store_open(path, &hooks, error);
     if (!gaitd->store || !open_keeper(gaitd, path, error))
         return false;
-    store_limit_users(gaitd->store, config->max_running_per_user);
+    store_limit_users(gaitd->store,
+                      &(struct user_limits){config->max_running_per_user,
+                                            config->max_queued_per_user});
     if (store_lost(gaitd->store))
         log_write(&gaitd->log, LOG_error, "%s", store_lost(gaitd->store));
     gaitd->reader =

@@ -113,7 +113,7 @@ struct store {
     int64_t *attempts;              /* of the slots, before this transaction */
     struct job_of *jobs_of;         /* likewise */
     struct card cards[DEVICES_MAX]; /* by the number of the device */
-    int64_t max_running_per_user;   /* 0: no limit */
+    struct user_limits limits;
     bool is_draining, is_broken;
     bool is_drained;   /* as stored: see store_drain.c */
     int restart_pages; /* length of the WAL at which it is to begin anew */
@@ -339,9 +339,10 @@ bool store_removal_go_on(struct store *store, int64_t sweep, bool *is_done,
  * request has deleted, is gone: what is done once is not done again. */
 bool store_deletion_check(struct store *store, const char *request_id,
                           struct error *error);
-/* ERROR_BUSY when so many more jobs would be too many for the caller. */
-bool store_quota_check(struct store *store, const struct submission *submission,
-                       int64_t job_count, struct error *error);
+/* ERROR_BUSY when so many more jobs that are not final would be too many for
+ * the user. */
+bool store_quota_check(struct store *store, uid_t uid, int64_t job_count,
+                       struct error *error);
 
 /* Attempts that nobody ended: gaitd was killed. */
 bool store_recover(struct store *store, struct error *error);

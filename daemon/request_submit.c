@@ -198,7 +198,6 @@ static void fill(struct submission *submission, const struct request *request)
     snprintf(submission->request_id, sizeof submission->request_id, "%s",
              json_text_or(request->params, "request_id", ""));
     submission->caller = *connection_caller(request->connection);
-    submission->queued_most = gaitd->config->max_queued_per_user;
     submission->places = fleet_places(gaitd->fleet, &submission->place_count);
     submission->fresh = json_boolean_or(request->params, "fresh", false);
     submission->dry_run = json_boolean_or(request->params, "dry_run", false);

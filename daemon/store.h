@@ -149,6 +149,11 @@ struct dataset {
     struct dataset_shape shape;
 };
 
+/* Of one user's jobs: how many run at once, and are not final; 0: no limit. */
+struct user_limits {
+    int64_t max_running, max_queued;
+};
+
 /* What a `submit` stores.  Everything is taken, and freed by the store. */
 struct submission {
     struct spec *spec;
@@ -161,7 +166,6 @@ struct submission {
     struct dataset *datasets;
     int place_count;
     struct place *places; /* what there is to run on */
-    int64_t queued_most;  /* jobs of the caller, not final; 0: no limit */
     bool dry_run;
     bool fresh; /* new replicas of all runs, trained from nothing */
 };
@@ -181,7 +185,7 @@ void store_control(struct store *store, const char *target,
                    const struct cJSON *controls, const struct caller *caller,
                    store_reply *reply, void *user);
 /* How many jobs of one user run at once, 0: any number.  Before slots open. */
-void store_limit_users(struct store *store, int64_t max_running_per_user);
+void store_limit_users(struct store *store, const struct user_limits *limits);
 /* Exempts a sweep's checkpoints from pruning, or (`undo`) no longer. */
 void store_keep(struct store *store, const char *target, bool undo,
                 const struct caller *caller, store_reply *reply, void *user);

@@ -221,22 +221,21 @@ void store_control(struct store *store, const char *target,
 
 struct limit_operation {
     struct operation operation;
-    int64_t max_running_per_user;
+    struct user_limits limits;
 };
 
 static bool run_limit(struct store *store, struct operation *operation,
                       struct error *error)
 {
     (void)error;
-    store->max_running_per_user =
-        ((struct limit_operation *)operation)->max_running_per_user;
+    store->limits = ((struct limit_operation *)operation)->limits;
     return true;
 }
 
-void store_limit_users(struct store *store, int64_t max_running_per_user)
+void store_limit_users(struct store *store, const struct user_limits *limits)
 {
     struct limit_operation *o = operation_new(sizeof *o, run_limit);
     o->operation.is_kept = true;
-    o->max_running_per_user = max_running_per_user;
+    o->limits = *limits;
     store_push(store, &o->operation);
 }

@@ -162,7 +162,7 @@ static bool find_of_owner(struct store *store, const struct share *share,
                           struct queue_head *head, bool *found,
                           struct error *error)
 {
-    int64_t most = store->max_running_per_user, limit = 0;
+    int64_t most = store->limits.max_running, limit = 0;
     *found = false;
     if (most && count_running(store, share->owner, 0) >= most)
         return true;

@@ -29,10 +29,10 @@ static bool count_jobs(struct store *store, uid_t uid, int64_t *count,
     return ask(s, count, error);
 }
 
-bool store_quota_check(struct store *store, const struct submission *submission,
-                       int64_t job_count, struct error *error)
+bool store_quota_check(struct store *store, uid_t uid, int64_t job_count,
+                       struct error *error)
 {
-    int64_t most = submission->queued_most, count = 0;
+    int64_t most = store->limits.max_queued, count = 0;
     struct statement *s =
         db_sql(store->db, "SELECT ifnull(max(id), 0) FROM job");
     if (!ask(s, &count, error))
@@ -40,8 +40,7 @@ bool store_quota_check(struct store *store, const struct submission *submission,
     if (most <= 0 || count + job_count <= most)
         return true;
     count = 0;
-    if (most >= job_count &&
-        !count_jobs(store, submission->caller.uid, &count, error))
+    if (most >= job_count && !count_jobs(store, uid, &count, error))
         return false;
     return count + job_count <= most ||
            error_set(error, ERROR_BUSY,

@@ -100,12 +100,43 @@ static bool set_limit(struct store *store, const struct retry_operation *o,
            store_limit_changed(store, o->target.sweep, error);
 }
 
+/* The caller's own that would wait again, one by one. */
+static bool count_own(struct store *store, const struct retry_operation *o,
+                      int64_t *count, struct error *error)
+{
+    struct statement *s = db_sql(
+        store->db,
+        "SELECT count(*) FROM job j JOIN run r ON r.id = j.run_id "
+        "WHERE " TARGET_JOBS " AND j.state IN ('failed', 'cancelled') "
+        "AND j.owner_uid = ? AND ifnull(r.diverged_epoch > j.nb_epochs, 1)");
+    target_bind(s, &o->target);
+    bind_integer(s, o->caller.uid);
+    while (statement_next(s))
+        *count = column_integer(s, 0);
+    return statement_finish(s, error);
+}
+
+/* They count as a submission of them would.  How many there are at most is
+ * known at once, and nearly always enough. */
+static bool check_quota(struct store *store, const struct retry_operation *o,
+                        struct error *error)
+{
+    int64_t counts[JOB_STATE_COUNT], own = 0;
+    if (!target_count(store->db, &o->target, counts, error))
+        return false;
+    return store_quota_check(store, o->caller.uid,
+                             counts[JOB_failed] + counts[JOB_cancelled],
+                             error) ||
+           (error->code == ERROR_BUSY && count_own(store, o, &own, error) &&
+            store_quota_check(store, o->caller.uid, own, error));
+}
+
 static bool find_target(struct store *store, struct retry_operation *o,
                         struct error *error)
 {
     return target_find(store->db, o->text, &o->caller, &o->target, error) &&
            target_check_owner(store->db, &o->target, &o->caller, error) &&
-           set_limit(store, o, error);
+           check_quota(store, o, error) && set_limit(store, o, error);
 }
 
 static bool finish(struct store *store, struct retry_operation *o,

@@ -292,7 +292,7 @@ static bool begin(struct store *store, struct submit_operation *o,
     const struct submission *s = o->submission;
     struct sweep_row *sweep = &o->sweep;
     bool waits;
-    if (!store_quota_check(store, s, s->spec->job_count, error))
+    if (!store_quota_check(store, s->caller.uid, s->spec->job_count, error))
         return false;
     sweep->job_count = s->spec->job_count;
     sweep->submitted_at = store->now;

@@ -177,6 +177,41 @@ static void a_large_sweep_is_retried(void **state)
     loop_end(loop);
 }
 
+/* As many as a submission could have; what has diverged is not counted. */
+static void a_retry_keeps_to_the_limit_of_its_user(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_start();
+    struct caller ann = caller_ann();
+    struct error error;
+    submit(loop, "r1",
+           "{'name': 's', 'base': {" BASE "}, 'axes': {'seed': [1, 2, 3, 4]}}");
+    store_slot_open(loop->store, 0, "cpu:0", CLASS);
+    struct ending ending = {.outcome = OUTCOME_diverged, .diverged_epoch = 1};
+    store_attempt_end(loop->store, begin(loop, 1), &ending);
+    int64_t second = begin(loop, 2);
+    cJSON_Delete(set_drained(loop, true, true, &error));
+    end_at(loop, second, OUTCOME_stopped, 0);
+    for (int i = 0; i < 2; i++) { /* the second is no event */
+        struct answer answer = {0};
+        store_order(loop->store, ORDER_cancel, "s", &ann, on_answer, &answer);
+        WAIT_FOR(loop, answer.is_here);
+        answer_release(&answer);
+        check_last(loop, "finished", "0 done, 1 failed, 3 cancelled", NAN);
+    }
+    store_limit_users(loop->store, &(struct user_limits){.max_queued = 2});
+    assert_null(retry(loop, "s", &ann, &error));
+    assert_int_equal(error.code, ERROR_BUSY);
+    assert_string_equal(error.text,
+                        "with these 3 you would have more than 2 jobs that are "
+                        "not final (max_queued_per_user)");
+    store_limit_users(loop->store, &(struct user_limits){.max_queued = 3});
+    struct cJSON *result = retry(loop, "s", &ann, &error);
+    assert_int_equal(json_integer_or(result, "retried", -1), 3);
+    cJSON_Delete(result);
+    loop_end(loop);
+}
+
 static void fail_fast_lets_none_start(void **state)
 {
     (void)state;
@@ -223,6 +258,7 @@ int main(void)
         cmocka_unit_test(what_gaitd_did_not_hear_is_at_least),
         cmocka_unit_test(a_drained_queue_stays_so),
         cmocka_unit_test(a_large_sweep_is_retried),
+        cmocka_unit_test(a_retry_keeps_to_the_limit_of_its_user),
         cmocka_unit_test(fail_fast_lets_none_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

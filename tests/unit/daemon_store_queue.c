@@ -138,7 +138,7 @@ static void a_user_keeps_to_the_limit_of_all(void **state)
     struct caller ann = caller_ann(), bob = caller_bob();
     int64_t a = queue_sweep(loop, &ann, "a", 3, "{}");
     int64_t b = queue_sweep(loop, &ann, "b", 3, "{'priority': -1}");
-    store_limit_users(loop->store, 2);
+    store_limit_users(loop->store, &(struct user_limits){.max_running = 2});
     queue_slots(loop, 0, 4);
     queue_dispatched(loop, 2);
     int64_t c = queue_sweep(loop, &bob, "c", 1, "{'priority': -7}");
@@ -159,7 +159,7 @@ static void threads_are_one_job(void **state)
     struct loop *loop = loop_start();
     struct caller ann = caller_ann(), bob = caller_bob();
     submit(loop, "r1", "{'threads': 3, " BASE "}");
-    store_limit_users(loop->store, 2);
+    store_limit_users(loop->store, &(struct user_limits){.max_running = 2});
     queue_slots(loop, 0, 5);
     queue_dispatched(loop, 1);
     int64_t b = queue_sweep(loop, &bob, "b", 3, "{}");

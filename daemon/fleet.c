@@ -429,6 +429,15 @@ static int count_free(const struct fleet *fleet, const struct device *device)
     return count;
 }
 
+/* Its slots that are in service. */
+static int count_serving(const struct fleet *fleet, const struct device *device)
+{
+    int count = 0;
+    for (int i = 0; i < fleet->slot_count && !*device->trouble; i++)
+        count += fleet->slots[i].device == device && !*fleet->slots[i].trouble;
+    return count;
+}
+
 struct cJSON *fleet_write_places(const struct fleet *fleet)
 {
     const struct devices *devices = fleet->setup.devices;
@@ -446,6 +455,8 @@ struct cJSON *fleet_write_places(const struct fleet *fleet)
                               json_integer(device->room_bytes));
         cJSON_AddItemToObject(object, "free_slots",
                               json_integer(count_free(fleet, device)));
+        cJSON_AddItemToObject(object, "serving",
+                              json_integer(count_serving(fleet, device)));
         cJSON_AddStringToObject(object, "trouble", find_trouble(fleet, i));
         cJSON_AddItemToArray(list, object);
     }

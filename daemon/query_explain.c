@@ -1,8 +1,8 @@
 /* Why a job is where it is, in one sentence.
  *
  * What slots there are is known to the loop only: request.c adds it to the
- * question as `places` (place.h, with room_bytes, taken_bytes, free_slots and
- * trouble of each), `slots`,
+ * question as `places` (place.h, with room_bytes, taken_bytes, free_slots,
+ * serving (slots in service) and trouble of each), `slots`,
  * `max_running_per_user`, `now`, and `trouble` when all slots are out of
  * service.
  */

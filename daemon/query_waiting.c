@@ -176,8 +176,14 @@ static void look_at(const struct explanation *e, int i, char obstacle[512])
     bool is_short = place->gpu >= 0 && left < e->job.demand.gpu_bytes &&
                     json_integer_or(live, "free_slots", 0) > 0;
     obstacle[0] = '\0';
-    if (*trouble)
+    int64_t serving = json_integer_or(live, "serving", place->slots);
+    if (!serving)
         snprintf(obstacle, 512, "%s is %.450s", place->device, trouble);
+    else if (serving < place_slots(place, &e->job.demand))
+        snprintf(obstacle, 512,
+                 "it needs %lld slots at once, and of %s's %d one is %.400s",
+                 (long long)e->job.threads, place->device, place->slots,
+                 trouble);
     else if (is_short)
         snprintf(obstacle, 512, "it needs %s of GPU memory, %s free on GPU %s",
                  gpu_size(e->job.demand.gpu_bytes, need),

@@ -3,10 +3,11 @@
  * store_queue.c gives the next job of each lane, in order.  The first that has
  * room starts.  A job that only has to wait, for several slots at once or for
  * the memory of a GPU, holds back those behind it from every slot that it could
- * use, or it would wait for ever.  One that no slot here can take because of
- * its run's device class or its threads is taken out of the queue with a
- * reason, once, and comes back when a slot opens that makes it possible; one
- * that asks for a GPU that is not here stays in its lane, which costs a look.
+ * use, or it would wait for ever; but not while some of those are out of
+ * service, and too few are left.  One that no slot here can take because of its
+ * run's device class or its threads is taken out of the queue with a reason,
+ * once, and comes back when a slot opens that makes it possible; one that asks
+ * for a GPU that is not here stays in its lane, which costs a look.
  */
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -140,11 +141,25 @@ static struct slot *find_room(struct store *store,
     return NULL;
 }
 
+/* Whether the slot's class has as many in service as the job takes of it. */
+static bool has_enough(const struct store *store, const struct queue_head *head,
+                       const struct place *place)
+{
+    int count = 0;
+    for (int i = 0; i < store->slot_count; i++) {
+        const struct slot *slot = &store->slots[i];
+        count += slot->is_open && !slot->is_out &&
+                 !strcmp(slot->place.device_class, place->device_class);
+    }
+    return count >= place_slots(place, &head->demand);
+}
+
 static void hold_back(const struct store *store, const struct queue_head *head,
                       uint64_t held[])
 {
     for (int i = 0; i < store->slot_count; i++)
-        if (suits(store, head, &store->slots[i]))
+        if (suits(store, head, &store->slots[i]) &&
+            has_enough(store, head, &store->slots[i].place))
             held[i / 64] |= UINT64_C(1) << (i % 64);
 }
 

@@ -312,3 +312,27 @@ def test_a_worker_that_cannot_start(odd, break_it):
         assert outcomes(client, 1) == ["lost", "done"]
         (slot,) = client.call("status")["slots"]
         assert slot["trouble"] is None
+
+
+def test_one_of_two_workers_that_cannot_start(new_daemon):
+    """A job that takes both slots waits; those behind it go on in the other one."""
+    daemon = new_daemon(slots=2)
+    odd = OddWorker(daemon)
+    text = odd.program.read_text()
+    base = {name: value for name, value in JOB.items() if name != "name"}
+    with daemon.start(*odd.arguments).client() as client:
+        client.submit(JOB, dry_run=True)  # which unpacks the data set
+        odd.program.write_text(text.replace("exec", f"mkdir {daemon.folder}/first || exit 3\nexec"))
+        for name, settings in (("ones", {"seed": [1, 2]}), ("pair", {"seed": [9], "threads": [2]}),
+                               ("behind", {"seed": [3, 4, 5]})):
+            sweep = client.submit({"name": name, "base": base, "axes": settings})
+            if name == "ones":
+                client.await_final(name)
+            elif name == "pair":
+                said = await_text(client, sweep["first_job"], "at once, and of cpu's 2 one is ")
+                assert ("is queued: it needs 2 slots at once, and of cpu's 2 one is out of "
+                        "service, its worker cannot start: ") in said, said
+        client.await_final("behind")
+        assert "is queued" in explain(client, 3)
+        odd.program.write_text(text)
+        client.await_final("pair")

@@ -124,6 +124,28 @@ static void threads_take_slots_and_keep_their_place(void **state)
     loop_end(loop);
 }
 
+/* Nobody waits behind a job that waits for a slot that is out of service. */
+static void a_slot_out_of_service_holds_nobody_back(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_start();
+    store_slot_open(loop->store, 0, "cpu:0", CLASS);
+    store_slot_open(loop->store, 1, "cpu:1", CLASS);
+    store_slot_close(loop->store, 1, "broken");
+    submit(loop, "r1", "{'threads': 2, " BASE "}");
+    submit(loop, "r2", "{'seed': 101, " BASE "}");
+    submit(loop, "r3", "{'seed': 201, " BASE "}");
+    dispatched(loop, 1);
+    assert_int_equal(last_dispatch(loop)->job, 2);
+    store_slot_open(loop->store, 1, "cpu:1", CLASS);
+    loop_sync(loop);
+    assert_int_equal(loop->dispatch_count, 1);
+    finish(loop, last_dispatch(loop)->attempt);
+    dispatched(loop, 2);
+    assert_int_equal(last_dispatch(loop)->job, 1);
+    loop_end(loop);
+}
+
 /* What can never run here steps aside, and comes back with its slot. */
 static void another_device_class_does_not_hold_up_the_rest(void **state)
 {
@@ -206,6 +228,7 @@ int main(void)
         cmocka_unit_test(jobs_of_one_run_take_turns),
         cmocka_unit_test(a_shorter_twin_is_done_on_the_way),
         cmocka_unit_test(threads_take_slots_and_keep_their_place),
+        cmocka_unit_test(a_slot_out_of_service_holds_nobody_back),
         cmocka_unit_test(another_device_class_does_not_hold_up_the_rest),
         cmocka_unit_test(more_threads_than_slots_step_aside),
         cmocka_unit_test(draining_stops_dispatches),

@@ -18,7 +18,7 @@ enum {
     RENEWED_S = 2,          /* between two attempts at the ballast */
 };
 
-static const double HOLD_S = 0.02;
+static const double HOLD_S = 0.02; /* for each WAL_PAGES_MOST of the WAL */
 
 static bool copy(struct store *store,
                  bool (*copy_pages)(struct db *, struct error *),
@@ -37,12 +37,14 @@ bool store_disk_copy(struct store *store, struct error *error)
     return copy(store, db_checkpoint, error);
 }
 
-/* Has the WAL begin anew, if no reader takes longer than HOLD_S. */
+/* Has the WAL begin anew, if no reader takes longer than a moment, which is the
+ * longer the more there is of the WAL. */
 static bool restart_wal(struct store *store, struct error *error)
 {
     struct gate *gate = store->hooks.gate;
+    double hold = HOLD_S * db_wal_length(store->db) / WAL_PAGES_MOST;
     bool is_fine = true;
-    if (!gate || gate_close(gate, HOLD_S))
+    if (!gate || gate_close(gate, hold))
         is_fine = copy(store, db_restart, error);
     if (gate)
         gate_open(gate);

@@ -106,6 +106,14 @@ static void on_stuck(void *user, const struct error *error)
                   "the database takes what comes again");
 }
 
+static void on_left(void *user, const struct error *error)
+{
+    log_write(&((struct gaitd *)user)->log, LOG_error,
+              "left undone until the next start: %s; gaitctl fsck looks for "
+              "what is damaged",
+              error->text);
+}
+
 /* Nothing is known of the database any more: a restart finds the truth. */
 static void on_fatal(void *user, const struct error *error)
 {
@@ -121,11 +129,9 @@ static void on_fatal(void *user, const struct error *error)
 static void on_deleted_rest(void *user, struct cJSON *result,
                             const struct error *error, struct cJSON *data)
 {
+    (void)error; /* on_left has told */
     const struct gaitd *gaitd = user;
-    if (error)
-        log_write(&gaitd->log, LOG_error, "a deletion is not finished: %s",
-                  error->text);
-    else if (json_integer_or(result, "deletions", 0))
+    if (json_integer_or(result, "deletions", 0))
         keeper_look(gaitd->keeper);
     cJSON_Delete(result);
     cJSON_Delete(data);
@@ -160,6 +166,7 @@ bool gaitd_open_store(struct gaitd *gaitd, struct error *error)
         .on_wait = on_wait,
         .on_wanted = on_wanted,
         .on_stuck = on_stuck,
+        .on_left = on_left,
         .on_fatal = on_fatal,
         .gate = gaitd->gate,
         .wake = gaitd_wake_store,

@@ -332,6 +332,16 @@ void notice_stuck(struct notices *notices, const struct error *error)
     add_error(notices, error ? error : &none, deliver_stuck);
 }
 
+static void deliver_left(struct notice *notice, const struct store_hooks *hooks)
+{
+    hooks->on_left(hooks->user, notice->error);
+}
+
+void notice_left(struct notices *notices, const struct error *error)
+{
+    add_error(notices, error, deliver_left);
+}
+
 static void deliver_fatal(struct notice *notice,
                           const struct store_hooks *hooks)
 {

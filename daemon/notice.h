@@ -43,6 +43,7 @@ void notice_wait(struct notices *notices, int64_t job, double seconds);
 void notice_wanted(struct notices *notices, int device);
 void notice_stuck(struct notices *notices,
                   const struct error *error); /* NULL: no longer */
+void notice_left(struct notices *notices, const struct error *error);
 void notice_fatal(struct notices *notices, const struct error *error);
 
 /* One per attempt and transaction: the notice is remembered by the caller in

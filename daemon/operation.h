@@ -32,6 +32,9 @@ struct operation {
     /* What a worker did cannot be refused: it is tried again until the disk
      * has room, and another failure is fatal. */
     bool is_kept;
+    /* Of those: gaitd goes on without it.  When it fails by itself, not for
+     * want of a disk, that is told and it is left until the next start. */
+    bool is_spare;
     /* Set by `run` when it did a piece of its work (store_piece_is_over) and
      * has more to do: the piece is committed, and `run` is called again in a
      * later transaction, after what waits by then; only the last one is

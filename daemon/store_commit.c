@@ -73,12 +73,15 @@ static bool run_one(struct store *store, struct operation *operation,
     operation->is_unfinished = false;
     notices_undo(&store->said, mark);
     store->reserved = reserved;
-    if (!db_in_transaction(store->db) || operation->is_kept ||
+    if (!db_in_transaction(store->db) ||
+        (operation->is_kept && !operation->is_spare) ||
         db_trouble(store->db) != DB_FINE)
         return false;
     db_undo(store->db);
     operation->is_refused = true;
     store_answer(store, operation, error);
+    if (operation->is_spare)
+        notice_left(&store->said, error);
     return true;
 }
 

@@ -270,7 +270,7 @@ static bool run_rest(struct store *store, struct operation *operation,
 void store_delete_rest(struct store *store, store_reply *reply, void *user)
 {
     struct delete_operation *o = operation_new(sizeof *o, run_rest);
-    o->operation.is_kept = true;
+    o->operation.is_kept = o->operation.is_spare = true;
     o->operation.reply = reply;
     o->operation.user = user;
     store_push(store, &o->operation);

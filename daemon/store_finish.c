@@ -167,7 +167,7 @@ static bool run_fail_fast(struct store *store, struct operation *operation,
 static void urge_fail_fast(struct store *store, int64_t sweep)
 {
     struct fail_fast_operation *o = operation_new(sizeof *o, run_fail_fast);
-    o->operation.is_kept = true;
+    o->operation.is_kept = o->operation.is_spare = true;
     o->sweep = sweep;
     store_urge(store, &o->operation);
 }

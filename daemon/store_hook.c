@@ -63,7 +63,7 @@ static bool run_open(struct store *store, struct operation *operation,
 void store_hooks_resume(struct store *store)
 {
     struct operation *o = operation_new(sizeof *o, run_open);
-    o->is_kept = true;
+    o->is_kept = o->is_spare = true;
     store_push(store, o);
 }
 
@@ -93,7 +93,7 @@ static bool run_end(struct store *store, struct operation *operation,
 void store_hook_end(struct store *store, int64_t order, const char *text)
 {
     struct hook_operation *o = operation_new(sizeof *o, run_end);
-    o->operation.is_kept = true;
+    o->operation.is_kept = o->operation.is_spare = true;
     o->id = order;
     snprintf(o->text, sizeof o->text, "%s", text);
     store_push(store, &o->operation);

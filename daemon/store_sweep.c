@@ -252,7 +252,7 @@ static bool run_settle(struct store *store, struct operation *operation,
 static struct operation *new_settle(int64_t first, int64_t last)
 {
     struct settle_operation *o = operation_new(sizeof *o, run_settle);
-    o->operation.is_kept = true;
+    o->operation.is_kept = o->operation.is_spare = true;
     o->first = first;
     o->last = last;
     return &o->operation;

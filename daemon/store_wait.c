@@ -88,7 +88,7 @@ static bool run_retry(struct store *store, struct operation *operation,
 void store_wait_over(struct store *store, int64_t job)
 {
     struct retry_operation *o = operation_new(sizeof *o, run_retry);
-    o->operation.is_kept = true;
+    o->operation.is_kept = o->operation.is_spare = true;
     o->job = job;
     store_push(store, &o->operation);
 }

@@ -142,15 +142,6 @@ static int64_t count_of(struct loop *loop, const char *sql)
     return count;
 }
 
-static void change(struct loop *loop, const char *sql)
-{
-    struct error error;
-    struct db *db = db_open(loop->path, DB_WRITE, &error);
-    if (!db || !db_script(db, sql, &error))
-        fail_msg("%s", error.text);
-    db_close(db);
-}
-
 /* Many jobs are let go in pieces; a crash in between, or a sweep that is gone,
  * is noticed at the next start. */
 static void letting_go_is_gone_on_with(void **state)
@@ -164,11 +155,11 @@ static void letting_go_is_gone_on_with(void **state)
     static const char ready[] = "SELECT count(*) FROM job WHERE is_ready";
     assert_int_equal(count_of(loop, ready), 1);
     store_close(loop->store);
-    change(loop, "UPDATE sweep SET after_id = NULL, entered = 128 "
-                 "WHERE name = 'b'; "
-                 "UPDATE sweep SET after_id = 77 WHERE name = 'c'; "
-                 "UPDATE job SET is_ready = 1 WHERE position < 128 AND "
-                 "sweep_id = (SELECT id FROM sweep WHERE name = 'b')");
+    loop_change(loop, "UPDATE sweep SET after_id = NULL, entered = 128 "
+                      "WHERE name = 'b'; "
+                      "UPDATE sweep SET after_id = 77 WHERE name = 'c'; "
+                      "UPDATE job SET is_ready = 1 WHERE position < 128 AND "
+                      "sweep_id = (SELECT id FROM sweep WHERE name = 'b')");
     struct error error;
     assert_non_null(loop_open_store(loop, &error));
     for (int i = 0; i < 100 && count_of(loop, ready) < 1401; i++)

@@ -103,6 +103,46 @@ static void pieces_do_not_mix(void **state)
     loop_end(loop);
 }
 
+/* A fault in what is left of a deletion harms nobody else, and the next start
+ * tries again. */
+static void what_cannot_be_removed_is_left(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_start();
+    struct error error;
+    struct answer a = {0};
+    submit(loop, "r1", "{'name': 'x', 'seed': 1, " BASE "}");
+    store_close(loop->store);
+    loop_change(
+        loop,
+        "INSERT INTO deletion (sweep_id, name, submit_id, request_id, uid, "
+        "last_sweep, last_job, deleted_at) "
+        "VALUES (1, 'x', 'r1', 'd', 1, 1, 1, 0); "
+        "UPDATE job_total SET count = 0 WHERE state = 'queued'; CREATE TRIGGER "
+        "fault BEFORE "
+        "DELETE ON job BEGIN "
+        "SELECT raise(ABORT, 'no'); END");
+    assert_non_null(loop_open_store(loop, &error));
+    store_delete_rest(loop->store, on_answer, &a);
+    submit(loop, "r2", "{'name': 'y', 'seed': 2, " BASE "}");
+    WAIT_FOR(loop, a.is_here);
+    assert_null(a.result);
+    answer_release(&a);
+    assert_int_equal(loop->left_count, 1);
+    assert_non_null(strstr(loop->left.text, "no"));
+    assert_int_equal(loop->fatal_count, 0);
+    store_close(loop->store);
+    loop_change(loop, "DROP TRIGGER fault");
+    assert_non_null(loop_open_store(loop, &error));
+    a = (struct answer){0};
+    store_delete_rest(loop->store, on_answer, &a);
+    WAIT_FOR(loop, a.is_here);
+    assert_int_equal(json_integer_or(a.result, "deletions", -1), 1);
+    answer_release(&a);
+    assert_int_equal(count(loop, "SELECT id FROM job"), 2);
+    loop_end(loop);
+}
+
 #define TEST(name) cmocka_unit_test(name)
 
 int main(void)
@@ -111,6 +151,7 @@ int main(void)
         TEST(only_its_owner_may),
         TEST(what_others_use_stays),
         TEST(pieces_do_not_mix),
+        TEST(what_cannot_be_removed_is_left),
     };
     return cmocka_run_group_tests_name("daemon_store_deletion", tests, NULL,
                                        NULL);

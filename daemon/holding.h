@@ -37,7 +37,8 @@ struct holding {
     int64_t bytes;     /* of the files */
 };
 
-/* Whether a run, the parameter, is of a sweep that is kept: a row when it is. */
+/* Whether a run, the parameter, is of a sweep that is kept: a row when it is.
+ */
 #define HOLDING_KEPT                                                           \
     "SELECT 1 FROM job j JOIN sweep s ON s.id = j.sweep_id "                   \
     "WHERE j.run_id = ? AND s.is_kept LIMIT 1"

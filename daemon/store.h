@@ -108,8 +108,8 @@ struct store_hooks {
     /* Nothing can be stored at present (disk full, database locked), and why;
      * NULL: it can again.  Once each. */
     void (*on_stuck)(void *user, const struct error *error);
-    /* What nobody waits for (the rest of a deletion, a sweep that goes in) could
-     * not be done, and is left until the next start. */
+    /* What nobody waits for (the rest of a deletion, a sweep that goes in)
+     * could not be done, and is left until the next start. */
     void (*on_left)(void *user, const struct error *error);
     void (*on_fatal)(void *user, const struct error *error);
     /* That readers of the database pass through; NULL: there are none. */

@@ -59,10 +59,10 @@ daemon_FILES = attempt backup ballast choice clock columns config connection \
 	query_results query_show query_sweeps query_upkeep query_verification \
 	query_waiting reader repeat request request_ask request_order \
 	request_status request_submit request_upkeep retries rights run_folder \
-	server sibling slot store store_after store_attempt store_checkpoint \
-	store_commit store_control store_deletion store_diagnostic store_disk \
-	store_dispatch store_drain store_ending store_event store_finish \
-	store_hook store_job store_limit store_move store_queue store_quota \
+	server sibling slot store store_after store_aside store_attempt \
+	store_checkpoint store_commit store_control store_deletion \
+	store_diagnostic store_disk store_dispatch store_drain store_ending \
+	store_event store_finish store_hook store_job store_limit store_move store_queue store_quota \
 	store_removal store_retry store_slot store_submit store_sweep \
 	store_target store_verify store_visit store_wait submission tables \
 	tail tally target user wish

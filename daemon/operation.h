@@ -374,10 +374,12 @@ bool store_dispatch(struct store *store, struct error *error);
  * them for a job of so many threads. */
 bool store_offers(const struct store *store, const char *device_class,
                   int threads);
-/* Its jobs that were taken out of the queue because of its slots: another
- * number of them is there. */
-bool store_bring_back(struct store *store, const struct place *place, int count,
-                      struct error *error);
+/* A job that no slot here can take leaves the queue, until one can. */
+bool store_set_aside(struct store *store, const struct queue_head *head,
+                     struct error *error);
+/* Brings back the jobs that were taken out of the queue because the place's
+ * class had another number of slots than `count`.  The caller's. */
+struct operation *store_bring_back(const struct place *place, int count);
 
 /* The lowest slot of an attempt, or NULL. */
 struct slot *store_slot_of(struct store *store, int64_t attempt);

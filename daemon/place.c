@@ -8,6 +8,12 @@
 #include "schema/gpu_memory.h"
 #include "schema/json.h"
 
+void place_print_class(const struct place *place, int threads,
+                       char text[CLASS_BYTES])
+{
+    snprintf(text, CLASS_BYTES, "%s threads-%d", place->device_class, threads);
+}
+
 bool place_is_asked(const struct place *place, const struct demand *demand)
 {
     const char *device = demand->device;

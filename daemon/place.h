@@ -18,6 +18,11 @@ struct place {
     int64_t bytes; /* of a GPU, for all jobs on it together */
 };
 
+/* The device class of a run that is trained there by so many threads. */
+enum { CLASS_BYTES = 160 };
+void place_print_class(const struct place *place, int threads,
+                       char text[CLASS_BYTES]);
+
 /* A job's demands. */
 struct demand {
     char device[32]; /* as asked for: any, cpu, cuda, 0 */

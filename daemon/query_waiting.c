@@ -109,9 +109,8 @@ static bool has_no_slots(const struct explanation *e, char **text,
 /* Whether the class is the one on which its run began, if that has begun. */
 static bool has_class(const struct explanation *e, const struct place *place)
 {
-    char device_class[160];
-    snprintf(device_class, sizeof device_class, "%s threads-%d",
-             place->device_class, e->job.demand.threads);
+    char device_class[CLASS_BYTES];
+    place_print_class(place, e->job.demand.threads, device_class);
     return !e->job.device_class[0] ||
            !strcmp(e->job.device_class, device_class);
 }

@@ -4,27 +4,20 @@
  * room starts.  A job that only has to wait, for several slots at once or for
  * the memory of a GPU, holds back those behind it from every slot that it could
  * use, or it would wait for ever; but not while some of those are out of
- * service, and too few are left.  One that no slot here can take because of its
- * run's device class or its threads is taken out of the queue with a reason,
- * once, and comes back when a slot opens that makes it possible; one that asks
- * for a GPU that is not here stays in its lane, which costs a look.
+ * service, and too few are left.  One that no slot here can take is set aside
+ * (store_aside.c), unless it asks for a GPU that is not here: it stays in its
+ * lane, which costs a look.
  */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/clock.h"
 #include "daemon/columns.h"
 #include "daemon/operation.h"
 #include "schema/json.h"
 #include "schema/memory.h"
-
-enum { REASON_BYTES = 256 };
-
-static void print_class(char text[160], const char *device_class, int threads)
-{
-    snprintf(text, 160, "%s threads-%d", device_class, threads);
-}
 
 /* Rooms. */
 
@@ -50,10 +43,10 @@ static int count_free(const struct store *store, const char *device_class,
 static bool suits(const struct store *store, const struct queue_head *head,
                   const struct slot *slot)
 {
-    char device_class[160];
+    char device_class[CLASS_BYTES];
     struct place place = slot->place;
     place.slots = store_slots_count(store, place.device_class);
-    print_class(device_class, place.device_class, head->demand.threads);
+    place_print_class(&place, head->demand.threads, device_class);
     return slot->is_open &&
            (!head->device_class[0] ||
             !strcmp(head->device_class, device_class)) &&
@@ -185,77 +178,6 @@ static void occupy(struct store *store, struct slot *first,
     }
 }
 
-/* Jobs that cannot run here. */
-
-static void print_class_reason(char reason[REASON_BYTES],
-                               const char *device_class)
-{
-    snprintf(reason, REASON_BYTES,
-             "waits for a slot of device class \"%s\", on which its run began; "
-             "--fresh would train it anew",
-             device_class);
-}
-
-static void print_slots_reason(char reason[REASON_BYTES], int threads)
-{
-    snprintf(reason, REASON_BYTES, "waits for %d slots of one device class",
-             threads);
-}
-
-static bool set_aside(struct store *store, const struct queue_head *head,
-                      struct error *error)
-{
-    char reason[REASON_BYTES];
-    if (head->device_class[0])
-        print_class_reason(reason, head->device_class);
-    else
-        print_slots_reason(reason, head->demand.threads);
-    struct statement *s = db_sql(
-        store->db, "UPDATE job SET is_ready = 0, reason = ? WHERE id = ?");
-    bind_text(s, reason);
-    bind_integer(s, head->job);
-    return statement_run(s, error) && store_run_wake(store, head->run, error);
-}
-
-static bool bring_back_one(struct store *store, const char *reason,
-                           int64_t *run, struct error *error)
-{
-    struct statement *s = db_sql(
-        store->db,
-        "UPDATE job SET reason = NULL WHERE id = (SELECT id FROM job "
-        "WHERE state = 'queued' AND reason = ? LIMIT 1) RETURNING run_id");
-    bind_text(s, reason);
-    while (statement_next(s))
-        *run = column_integer(s, 0);
-    return statement_finish(s, error);
-}
-
-static bool bring_back(struct store *store, const char *reason,
-                       struct error *error)
-{
-    for (;;) {
-        int64_t run = 0;
-        if (!bring_back_one(store, reason, &run, error))
-            return false;
-        if (!run)
-            return true;
-        if (!store_run_wake(store, run, error))
-            return false;
-    }
-}
-
-bool store_bring_back(struct store *store, const struct place *place, int count,
-                      struct error *error)
-{
-    char device_class[160], reason[REASON_BYTES];
-    print_class(device_class, place->device_class, count);
-    print_class_reason(reason, device_class);
-    if (!bring_back(store, reason, error))
-        return false;
-    print_slots_reason(reason, count);
-    return bring_back(store, reason, error);
-}
-
 /* Dispatching. */
 
 /* The run of the same key and replica that has begun on that class; 0: none. */
@@ -298,9 +220,9 @@ static bool bind_run(struct store *store, const struct queue_head *head,
     *is_bound = true;
     if (head->device_class[0])
         return true;
-    char device_class[160];
+    char device_class[CLASS_BYTES];
     int64_t begun;
-    print_class(device_class, slot->place.device_class, head->demand.threads);
+    place_print_class(&slot->place, head->demand.threads, device_class);
     if (!find_begun(store, head, device_class, &begun, error))
         return false;
     *is_bound = !begun;
@@ -412,25 +334,27 @@ static bool is_absent(const struct store *store, const struct queue_head *head)
     return true;
 }
 
-/* Starts the first that has room, or takes out one that never has: *is_again
- * says that, since the order may be another now. */
+enum served { SERVED_NONE, SERVED_STARTED, SERVED_ASIDE };
+
+/* Starts the first that has room, or takes out one that never has; the order
+ * may be another then. */
 static bool serve(struct store *store, const struct queue_head *heads,
-                  int count, bool *is_again, struct error *error)
+                  int count, enum served *served, struct error *error)
 {
     uint64_t held[SLOTS_MAX / 64] = {0};
-    *is_again = true;
     for (int i = 0; i < count; i++) {
         const struct queue_head *head = &heads[i];
         bool is_possible = false;
         struct slot *slot = find_room(store, head, held, &is_possible);
+        *served = slot ? SERVED_STARTED : SERVED_ASIDE;
         if (slot)
             return start(store, head, slot, held, error);
         if (is_possible)
             hold_back(store, head, held);
         else if (!is_absent(store, head))
-            return set_aside(store, head, error);
+            return store_set_aside(store, head, error);
     }
-    *is_again = false;
+    *served = SERVED_NONE;
     return true;
 }
 
@@ -454,19 +378,38 @@ static void end_leave(struct store *store)
     }
 }
 
+static bool run_again(struct store *store, struct operation *operation,
+                      struct error *error)
+{
+    (void)store, (void)operation, (void)error;
+    return true; /* what every transaction ends with is wanted */
+}
+
+/* Many that have to be set aside go in pieces. */
+static bool is_enough(struct store *store, enum served served)
+{
+    if (served != SERVED_ASIDE || !store_piece_is_over(store))
+        return served == SERVED_NONE;
+    operations_add(&store->unfinished,
+                   operation_new(sizeof(struct operation), run_again));
+    return true;
+}
+
 bool store_dispatch(struct store *store, struct error *error)
 {
-    bool is_again = true;
-    while (is_again && !store->is_draining && !store->is_drained &&
-           has_free_slot(store)) {
+    bool is_over = store->is_draining || store->is_drained;
+    store->piece_began = clock_monotonic();
+    while (!is_over && has_free_slot(store)) {
         struct queue_head *heads;
+        enum served served;
         int count;
         if (!store_queue_heads(store, &heads, &count, error))
             return false;
-        bool is_fine = serve(store, heads, count, &is_again, error);
+        bool is_fine = serve(store, heads, count, &served, error);
         free(heads);
         if (!is_fine)
             return false;
+        is_over = is_enough(store, served);
     }
     end_leave(store);
     return true;

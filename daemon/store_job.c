@@ -129,7 +129,7 @@ static bool update_state(struct store *store, const struct stored_job *job,
                    "ELSE started_at END, finished_at = CASE WHEN ? THEN ? END "
                    "WHERE id = ?");
     bind_text(s, job_state_name(job->state));
-    /* A reason keeps a queued job from being woken: see set_aside. */
+    /* A reason keeps a queued job from being woken: see store_aside.c. */
     bool has_reason = job_is_final(job->state) || job->state == JOB_held;
     bind_text(s, has_reason ? reason : NULL);
     bind_integer(s, job->state == JOB_running);

@@ -37,19 +37,12 @@ static int kind_of(enum rank rank)
     return rank >= RANK_DONE ? 3 : rank >= RANK_UNBOUND ? 2 : rank;
 }
 
-static void print_class(const struct wish *wish, const struct place *place,
-                        char text[160])
-{
-    snprintf(text, 160, "%s threads-%d", place->device_class,
-             wish->demand.threads);
-}
-
 /* Whether the wish may run where that class is. */
 static bool is_offered(const struct wish *wish, const char *device_class)
 {
     char offered[160];
     for (int i = 0; i < wish->place_count; i++) {
-        print_class(wish, &wish->places[i], offered);
+        place_print_class(&wish->places[i], wish->demand.threads, offered);
         if (place_suits(&wish->places[i], &wish->demand) &&
             !strcmp(offered, device_class))
             return true;
@@ -63,7 +56,7 @@ static void choose_class(const struct wish *wish, char text[160])
     text[0] = '\0';
     for (int i = 0; i < wish->place_count && !*text; i++)
         if (place_suits(&wish->places[i], &wish->demand))
-            print_class(wish, &wish->places[i], text);
+            place_print_class(&wish->places[i], wish->demand.threads, text);
 }
 
 static bool has_threads(const struct wish *wish, const char *device_class)

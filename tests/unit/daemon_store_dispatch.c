@@ -199,6 +199,46 @@ static void more_threads_than_slots_step_aside(void **state)
     loop_end(loop);
 }
 
+static int64_t count_aside(const struct loop *loop)
+{
+    struct error error;
+    struct db *db = db_open(loop->path, DB_READ, &error);
+    int64_t count;
+    assert_true(db_read_number(db,
+                               "SELECT count(*) FROM job WHERE reason IS NOT "
+                               "NULL AND id > ?",
+                               0, &count, &error));
+    db_close(db);
+    return count;
+}
+
+/* Others do not wait for as many to leave the queue, or to come back: it is
+ * done in pieces, and gone on with after a restart. */
+static void many_step_aside_in_pieces(void **state)
+{
+    (void)state;
+    enum { MANY = 5000 };
+    struct loop *loop = loop_start();
+    struct error error;
+    submit(loop, "r1",
+           "{'base': {'threads': 2, " BASE "}, 'axes': {'seed': "
+           "{'from': 1, 'to': 5000}}}");
+    for (int slots = 1; slots <= 2; slots++) {
+        int64_t all = slots == 1 ? MANY : 0;
+        for (int i = 0; i < slots; i++)
+            store_slot_open(loop->store, i, "cpu", CLASS);
+        store_close(loop->store); /* which ends with the piece at hand */
+        assert_in_range(count_aside(loop), 1, MANY - 1);
+        assert_non_null(loop_open_store(loop, &error));
+        for (int i = 0; i < slots; i++)
+            store_slot_open(loop->store, i, "cpu", CLASS);
+        for (int i = 0; i < MANY && count_aside(loop) != all; i++)
+            loop_sync(loop); /* a piece at least */
+        assert_int_equal(count_aside(loop), all);
+    }
+    loop_end(loop);
+}
+
 static void draining_stops_dispatches(void **state)
 {
     (void)state;
@@ -231,6 +271,7 @@ int main(void)
         cmocka_unit_test(a_slot_out_of_service_holds_nobody_back),
         cmocka_unit_test(another_device_class_does_not_hold_up_the_rest),
         cmocka_unit_test(more_threads_than_slots_step_aside),
+        cmocka_unit_test(many_step_aside_in_pieces),
         cmocka_unit_test(draining_stops_dispatches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

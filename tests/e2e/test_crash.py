@@ -177,6 +177,7 @@ def crash(daemon, library, point, how, expected):
         assert outcome(client) == expected
     daemon.stop()
     check_invariants(daemon)
+    shutil.rmtree(daemon.folder)  # of thousands
     return is_over
 
 
@@ -271,7 +272,9 @@ def disturb_worker(daemon, library, point, how, expected):
     assert len(ends) <= 3 and set(ends) <= {"done", "crashed", "lost"}, ends
     left = [path.name for path in daemon.state.glob("runs/*/*") if path.name != "lock"]
     assert all(name.endswith(".safetensors") for name in left), left
-    return not armed.exists()
+    was_reached = not armed.exists()
+    shutil.rmtree(daemon.folder)
+    return was_reached
 
 
 @pytest.mark.parametrize("how", POINTS)

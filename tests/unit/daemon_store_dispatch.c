@@ -77,6 +77,33 @@ static void jobs_of_one_run_take_turns(void **state)
     loop_end(loop);
 }
 
+/* Also the one that comes while the other runs, or whose worker still stops. */
+static void a_later_job_of_a_run_waits(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_start();
+    struct caller ann = caller_ann();
+    struct answer answer = {0};
+    store_slot_open(loop->store, 0, "cpu:0", CLASS);
+    store_slot_open(loop->store, 1, "cpu:1", CLASS);
+    submit(loop, "r1", "{" BASE "}");
+    dispatched(loop, 1);
+    submit(loop, "r2",
+           "{'nb_epochs': 5, 'tower': true, 'widths': '16x10', "
+           "'batch_size': 60}");
+    loop_sync(loop);
+    assert_int_equal(loop->dispatch_count, 1);
+    store_order(loop->store, ORDER_cancel, "1", &ann, on_answer, &answer);
+    WAIT_FOR(loop, answer.is_here);
+    answer_release(&answer);
+    loop_sync(loop);
+    assert_int_equal(loop->dispatch_count, 1);
+    end_attempt(loop, last_dispatch(loop)->attempt, OUTCOME_stopped, "");
+    dispatched(loop, 2);
+    assert_int_equal(last_dispatch(loop)->job, 2);
+    loop_end(loop);
+}
+
 /* A shorter twin is done as soon as its last row is stored. */
 static void a_shorter_twin_is_done_on_the_way(void **state)
 {
@@ -199,43 +226,82 @@ static void more_threads_than_slots_step_aside(void **state)
     loop_end(loop);
 }
 
-static int64_t count_aside(const struct loop *loop)
+/* Looks how many jobs are set aside, again and again until it has changed. */
+struct probe {
+    struct operation operation;
+    pthread_mutex_t *hold; /* the store does nothing else until it is free */
+    int64_t before, *after;
+};
+
+static bool run_probe(struct store *store, struct operation *operation,
+                      struct error *error)
+{
+    const struct probe *probe = (struct probe *)operation;
+    pthread_mutex_lock(probe->hold);
+    pthread_mutex_unlock(probe->hold);
+    if (!db_read_number(store->db,
+                        "SELECT count(*) FROM job WHERE reason IS NOT NULL "
+                        "AND id > ?",
+                        0, probe->after, error))
+        return false;
+    operation->is_unfinished = *probe->after == probe->before;
+    return true;
+}
+
+/* The number after a change from `before` by the opening of a slot. */
+static int64_t change_aside(struct loop *loop, int64_t before, int slot)
+{
+    pthread_mutex_t hold = PTHREAD_MUTEX_INITIALIZER;
+    struct answer answer = {0};
+    int64_t after = before;
+    struct probe *probe = operation_new(sizeof *probe, run_probe);
+    probe->operation.reply = on_answer;
+    probe->operation.user = &answer;
+    probe->hold = &hold;
+    probe->before = before;
+    probe->after = &after;
+    pthread_mutex_lock(&hold);
+    store_push(loop->store, &probe->operation);
+    if (slot >= 0)
+        store_slot_open(loop->store, slot, "cpu", CLASS);
+    pthread_mutex_unlock(&hold);
+    WAIT_FOR(loop, answer.is_here);
+    return after;
+}
+
+/* All jobs of the sweeps are in the queue. */
+static bool has_settled(const struct loop *loop)
 {
     struct error error;
     struct db *db = db_open(loop->path, DB_READ, &error);
-    int64_t count;
+    int64_t entering;
     assert_true(db_read_number(db,
-                               "SELECT count(*) FROM job WHERE reason IS NOT "
-                               "NULL AND id > ?",
-                               0, &count, &error));
+                               "SELECT id FROM sweep WHERE entered IS NOT NULL "
+                               "AND id > ?",
+                               0, &entering, &error));
     db_close(db);
-    return count;
+    return !entering;
 }
 
-/* Others do not wait for as many to leave the queue, or to come back: it is
- * done in pieces, and gone on with after a restart. */
+/* Others do not wait for as many to leave the queue, or to come back. */
 static void many_step_aside_in_pieces(void **state)
 {
     (void)state;
     enum { MANY = 5000 };
     struct loop *loop = loop_start();
-    struct error error;
     submit(loop, "r1",
            "{'base': {'threads': 2, " BASE "}, 'axes': {'seed': "
            "{'from': 1, 'to': 5000}}}");
-    for (int slots = 1; slots <= 2; slots++) {
-        int64_t all = slots == 1 ? MANY : 0;
-        for (int i = 0; i < slots; i++)
-            store_slot_open(loop->store, i, "cpu", CLASS);
-        store_close(loop->store); /* which ends with the piece at hand */
-        assert_in_range(count_aside(loop), 1, MANY - 1);
-        assert_non_null(loop_open_store(loop, &error));
-        for (int i = 0; i < slots; i++)
-            store_slot_open(loop->store, i, "cpu", CLASS);
-        for (int i = 0; i < MANY && count_aside(loop) != all; i++)
-            loop_sync(loop); /* a piece at least */
-        assert_int_equal(count_aside(loop), all);
-    }
+    while (!has_settled(loop))
+        loop_sync(loop);
+    int64_t aside = change_aside(loop, 0, 0);
+    assert_in_range(aside, 1, MANY - 1);
+    while (aside < MANY)
+        aside = change_aside(loop, aside, -1);
+    aside = change_aside(loop, MANY, 1);
+    assert_in_range(aside, 1, MANY - 1);
+    while (aside > 0)
+        aside = change_aside(loop, aside, -1);
     loop_end(loop);
 }
 
@@ -266,6 +332,7 @@ int main(void)
         cmocka_unit_test(the_oldest_goes_first),
         cmocka_unit_test(settings_reach_the_worker),
         cmocka_unit_test(jobs_of_one_run_take_turns),
+        cmocka_unit_test(a_later_job_of_a_run_waits),
         cmocka_unit_test(a_shorter_twin_is_done_on_the_way),
         cmocka_unit_test(threads_take_slots_and_keep_their_place),
         cmocka_unit_test(a_slot_out_of_service_holds_nobody_back),

@@ -147,13 +147,15 @@ static bool start(struct reader *reader, const char *path, struct error *error)
     thread->db = db_open(path, DB_READ, error);
     if (!thread->db)
         return false;
+    pthread_mutex_lock(&reader->mutex); /* the others count by it */
     int failure = pthread_create(&thread->id, NULL, work, thread);
+    reader->thread_count += !failure;
+    pthread_mutex_unlock(&reader->mutex);
     if (failure) {
         db_close(thread->db);
         return error_set(error, ERROR_IO, "no thread for a reader: %s",
                          strerror(failure));
     }
-    reader->thread_count++;
     return true;
 }
 

@@ -286,6 +286,14 @@ static bool insert_sweep(struct store *store, struct submit_operation *o,
     return is_fine;
 }
 
+static bool reserve(struct store *store, struct submit_operation *o,
+                    struct error *error)
+{
+    return o->sweep.id ||
+           store_sweep_reserve(store, o->submission->spec->job_count,
+                               &o->sweep.id, &o->sweep.first_job, error);
+}
+
 static bool begin(struct store *store, struct submit_operation *o,
                   struct error *error)
 {
@@ -302,8 +310,7 @@ static bool begin(struct store *store, struct submit_operation *o,
         return false;
     if (s->dry_run)
         return true;
-    if (!store_sweep_reserve(store, sweep->job_count, &sweep->id,
-                             &sweep->first_job, error))
+    if (!reserve(store, o, error))
         return false;
     sweep->last_job = sweep->first_job + sweep->job_count - 1;
     if (!sweep->name[0])
@@ -365,6 +372,14 @@ static bool review(struct store *store, struct submit_operation *o,
                      count == 1 ? "" : "s");
 }
 
+/* What comes meanwhile comes after it, however long the review takes: numbers
+ * tell the order in which sweeps were sent. */
+static bool keep_place(struct store *store, struct submit_operation *o,
+                       struct error *error)
+{
+    return o->submission->dry_run || reserve(store, o, error);
+}
+
 /* What has begun is looked for no more: it is there. */
 static bool run_submit(struct store *store, struct operation *operation,
                        struct error *error)
@@ -377,7 +392,7 @@ static bool run_submit(struct store *store, struct operation *operation,
         return true;
     if (!has_begun && !review(store, o, error))
         return false;
-    if (!has_begun && o->is_reviewed && !begin(store, o, error))
+    if (!has_begun && !(o->is_reviewed ? begin : keep_place)(store, o, error))
         return false;
     if (o->is_reviewed && !o->submission->dry_run &&
         !store_disk_check(store, error))

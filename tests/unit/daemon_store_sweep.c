@@ -275,10 +275,35 @@ static void cancelling_goes_in_pieces(void **state)
     loop_end(loop);
 }
 
+/* The review of a large one alone takes several pieces; a small one that was
+ * sent after it gets the higher number, whatever becomes of the large one. */
+static void numbers_tell_the_order(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_start();
+    struct answer large = {0}, small = {0};
+    store_limit_users(loop->store, &(struct user_limits){.max_queued = 10});
+    store_submit(
+        loop->store,
+        submission_make("r1", "{'base': {" BASE "}, 'axes': {'seed': {'from': "
+                              "1, 'to': 1000}, 'gamma': {'from': 1e-5, 'to': "
+                              "1e-3, 'steps': 900}}}"),
+        on_answer, &large);
+    store_submit(loop->store, submission_make("r2", "{'seed': 1, " BASE "}"),
+                 on_answer, &small);
+    WAIT_FOR(loop, large.is_here && small.is_here);
+    assert_int_equal(large.error.code, ERROR_BUSY);
+    assert_int_equal(json_integer_or(small.result, "sweep_id", -1), 2);
+    answer_release(&large);
+    answer_release(&small);
+    loop_end(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_sees_a_part),
+        cmocka_unit_test(numbers_tell_the_order),
         cmocka_unit_test(nothing_of_it_is_dispatched),
         cmocka_unit_test(a_retry_waits_for_the_first),
         cmocka_unit_test(a_later_failure_takes_it_all_back),

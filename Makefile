@@ -52,8 +52,8 @@ schema_FILES = axis control diagnostic error event faults gpu_memory inbox job \
 daemon_FILES = attempt backup ballast choice clock columns config connection \
 	connection_out cpu datasets db device devices fleet fleet_survey \
 	folder fsck fsck_main fsck_rule gaitd gaitd_store gate hello holding \
-	hooks hub keeper ledger ledger_file limits listener lock log \
-	loop_errand loop_stat method missing notice notify nvml operation \
+	hooks hub keeper ledger ledger_file ledger_notes limits listener \
+	lock log loop_errand loop_stat method missing notice notify nvml operation \
 	option peer place process pulse query query_counts query_deletion \
 	query_events query_explain query_groups query_history query_list \
 	query_results query_show query_sweeps query_upkeep query_verification \

@@ -56,8 +56,8 @@ daemon_FILES = attempt backup ballast choice clock columns config connection \
 	lock log loop_errand loop_stat method missing notice notify nvml operation \
 	option peer place process pulse query query_counts query_deletion \
 	query_events query_explain query_groups query_history query_list \
-	query_results query_show query_sweeps query_upkeep query_verification \
-	query_waiting reader repeat request request_ask request_order \
+	query_results query_show query_sweeps query_upkeep query_varying \
+	query_verification query_waiting reader repeat request request_ask request_order \
 	request_status request_submit request_upkeep retries rights run_folder \
 	server sibling slot store store_after store_attempt store_checkpoint \
 	store_commit store_control store_deletion store_diagnostic store_disk \

@@ -238,7 +238,7 @@ static void free_words(char **words)
 static void prepare(struct entry *entry)
 {
     struct datasets *datasets = entry->datasets;
-    const struct process_hooks hooks = {entry, on_message, on_end};
+    const struct process_hooks hooks = {entry, on_message, on_end, NULL};
     char **words = prepare_words(entry);
     char label[64];
     snprintf(label, sizeof label, "preparing %.40s", entry->dataset.name);

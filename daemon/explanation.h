@@ -27,7 +27,6 @@ struct offer {
     int place_count;
     struct place places[DEVICES_MAX];
     const struct cJSON *list; /* of the places, with what is left of them */
-    const char *trouble;      /* why none of the slots is in service; or NULL */
 };
 
 /* A job that is asked about. */

@@ -339,14 +339,6 @@ int fleet_slot_count(const struct fleet *fleet)
     return fleet->slot_count;
 }
 
-const char *fleet_trouble(const struct fleet *fleet)
-{
-    for (int i = 0; i < fleet->slot_count; i++)
-        if (!*fleet->slots[i].trouble)
-            return NULL;
-    return fleet->slot_count > 0 ? fleet->slots[0].trouble : NULL;
-}
-
 /* The attempt that uses a slot's share of the device, its own or another's. */
 static const struct attempt *find_user(const struct fleet *fleet, int slot)
 {

@@ -64,8 +64,6 @@ struct cJSON *fleet_write_places(const struct fleet *fleet);
  * method `devices` answers (the caller's). */
 void fleet_look(struct fleet *fleet, void (*on_done)(void *user), void *user);
 struct cJSON *fleet_devices(const struct fleet *fleet);
-/* Why nothing runs: all slots are out of service.  NULL: not so. */
-const char *fleet_trouble(const struct fleet *fleet);
 /* `slots` of status; `running` of watch, of the jobs that `is_wanted`.  The
  * caller's. */
 struct cJSON *fleet_slots(const struct fleet *fleet);

@@ -131,7 +131,7 @@ bool hello_ask(struct hello *hello, struct uv_loop_s *loop,
                struct error *error)
 {
     struct answer answer = {hello, error, false};
-    const struct process_hooks hooks = {&answer, on_message, on_end};
+    const struct process_hooks hooks = {&answer, on_message, on_end, NULL};
     error->code = ERROR_NONE;
     struct process *process =
         open_process(loop, log, program, uuid, &hooks, error);

@@ -10,6 +10,7 @@
 
 #include "daemon/db.h"
 #include "daemon/ledger_file.h"
+#include "daemon/ledger_notes.h"
 #include "daemon/missing.h"
 #include "schema/control.h"
 #include "schema/memory.h"
@@ -19,6 +20,7 @@ struct ledger {
     struct ledger_content found; /* at the beginning */
     int64_t number;              /* of the last commit */
     int64_t written;             /* db_written, then */
+    struct ledger_notes notes;   /* of the transaction under way */
     char *line;                  /* of the commit under way; NULL: none */
     size_t length, room;
 };
@@ -36,21 +38,13 @@ struct ledger {
 #define VALUE_TEXT(name) "0"
 #define NOTED_CONTROL(name, type, ...) NOTED_VALUE(name, VALUE_##type(name))
 
-/* What changes is noted by triggers, so that what a savepoint takes back is
- * taken back here too.  `first` is summed up over the items that are alike:
- * rows of a run, by its number and the beginning of its key (a number is used
- * again where a run is lost or deleted), jobs that end in one state. */
+/* What changes, but for rows and ends of jobs (ledger_notes.h), is noted by
+ * triggers, each item once, so that what a savepoint takes back is taken back
+ * here too. */
 static const char triggers[] =
     "PRAGMA temp_store = MEMORY;"
     "CREATE TEMP TABLE noted (kind TEXT, name TEXT, item INTEGER, "
     "first INTEGER, count INTEGER);"
-    "CREATE TEMP TRIGGER noted_row AFTER INSERT ON main.history BEGIN "
-    "INSERT INTO noted SELECT 'rows', substr(key, 1, 12), id, NEW.step, 1 "
-    "FROM run WHERE id = NEW.run_id; END;"
-    "CREATE TEMP TRIGGER noted_job AFTER UPDATE OF state ON main.job "
-    "WHEN NEW.state IN ('done', 'failed', 'cancelled') "
-    "AND NEW.state <> OLD.state BEGIN "
-    "INSERT INTO noted VALUES ('jobs', NEW.state, NEW.id, 0, 1); END;"
     "CREATE TEMP TRIGGER noted_complete AFTER UPDATE OF is_complete "
     "ON main.sweep WHEN NEW.is_complete AND NOT OLD.is_complete BEGIN "
     "INSERT INTO noted VALUES "
@@ -157,6 +151,7 @@ void ledger_close(struct ledger *ledger)
         return;
     ledger_file_close(&ledger->file);
     ledger_content_release(&ledger->found);
+    ledger_notes_release(&ledger->notes);
     free(ledger->line);
     free(ledger);
 }
@@ -183,16 +178,14 @@ bool ledger_recover(struct ledger *ledger, struct db *db, double now,
 __attribute__((format(printf, 2, 3))) static void put(struct ledger *ledger,
                                                       const char *format, ...)
 {
-    va_list arguments, again;
-    va_start(arguments, format);
-    va_copy(again, arguments);
-    size_t bytes = (size_t)vsnprintf(NULL, 0, format, again) + 1;
-    va_end(again);
-    if (ledger->length + bytes > ledger->room) {
-        ledger->room = 2 * (ledger->length + bytes);
+    enum { MOST = 2 * sizeof(struct ledger_entry) }; /* of an entry */
+    if (ledger->room - ledger->length < MOST) {
+        ledger->room = 2 * ledger->room + MOST;
         ledger->line = xrealloc(ledger->line, ledger->room);
     }
-    ledger->length += (size_t)vsnprintf(ledger->line + ledger->length, bytes,
+    va_list arguments;
+    va_start(arguments, format);
+    ledger->length += (size_t)vsnprintf(ledger->line + ledger->length, MOST,
                                         format, arguments);
     va_end(arguments);
 }
@@ -203,54 +196,44 @@ static void put_entry(struct ledger *ledger, const struct ledger_entry *e)
         e->name, e->item, e->first, e->last, e->count);
 }
 
-/* Jobs that end alike, one after another, are one entry. */
-static bool extends(const struct ledger_entry *before,
-                    const struct ledger_entry *entry)
-{
-    return strcmp(entry->kind, "jobs") == 0 &&
-           strcmp(before->kind, "jobs") == 0 &&
-           strcmp(before->name, entry->name) == 0 &&
-           entry->item == before->last + 1;
-}
-
 static void read_noted(struct statement *s, struct ledger_entry *entry)
 {
     column_copy(s, 0, entry->kind, sizeof entry->kind);
     column_copy(s, 1, entry->name, sizeof entry->name);
     entry->item = column_integer(s, 2);
-    entry->first = column_integer(s, 3);
-    entry->last = column_integer(s, 4);
-    entry->count = column_integer(s, 5);
-    if (strcmp(entry->kind, "jobs") == 0)
-        entry->first = entry->last = entry->item;
+    entry->first = entry->last = column_integer(s, 3);
+    entry->count = column_integer(s, 4);
     if (strcmp(entry->kind, "sweep") == 0)
         entry->last = entry->first + entry->count - 1;
 }
 
-static bool put_entries(struct ledger *ledger, struct db *db,
-                        struct error *error)
+static bool put_noted(struct ledger *ledger, struct db *db, struct error *error)
 {
-    struct ledger_entry before = {.commit = 0}, entry = {.commit = 0};
-    struct statement *s = db_sql(
-        db, "SELECT kind, name, item, min(first), max(first), sum(count) "
-            "FROM noted GROUP BY kind, name, item ORDER BY kind, name, item");
+    bool has_any = false;
+    struct statement *s =
+        db_sql(db, "SELECT kind, name, item, first, count FROM noted");
     while (statement_next(s)) {
+        struct ledger_entry entry;
         read_noted(s, &entry);
-        if (extends(&before, &entry)) {
-            before.last = entry.item;
-            before.count++;
-            continue;
-        }
-        if (before.kind[0])
-            put_entry(ledger, &before);
-        before = entry;
+        put_entry(ledger, &entry);
+        has_any = true;
     }
     if (!statement_finish(s, error))
         return false;
-    if (!before.kind[0])
-        return true;
-    put_entry(ledger, &before);
-    return statement_run(db_sql(db, "DELETE FROM noted"), error);
+    return !has_any || statement_run(db_sql(db, "DELETE FROM noted"), error);
+}
+
+static void put_notes(struct ledger *ledger)
+{
+    ledger_notes_join(&ledger->notes);
+    for (size_t i = 0; i < ledger->notes.count; i++)
+        put_entry(ledger, &ledger->notes.entries[i]);
+    ledger->notes.count = 0;
+}
+
+struct ledger_notes *ledger_notes(struct ledger *ledger)
+{
+    return &ledger->notes;
 }
 
 bool ledger_prepare(struct ledger *ledger, struct db *db, struct error *error)
@@ -263,8 +246,9 @@ bool ledger_prepare(struct ledger *ledger, struct db *db, struct error *error)
     if (!statement_run(s, error))
         return false;
     put(ledger, "commit %" PRId64, ledger->number + 1);
-    if (!put_entries(ledger, db, error))
+    if (!put_noted(ledger, db, error))
         return false;
+    put_notes(ledger);
     ledger->written = db_written(db);
     return true;
 }

@@ -28,6 +28,7 @@
 
 struct db;
 struct ledger;
+struct ledger_notes;
 
 /* Before the database is opened for writing: reads the ledger and looks
  * whether the log may be read.  Both may be missing. */
@@ -39,6 +40,10 @@ void ledger_close(struct ledger *ledger); /* NULL is allowed */
  * nothing. */
 bool ledger_recover(struct ledger *ledger, struct db *db, double now,
                     char **lost, struct error *error);
+
+/* Of the transaction under way, to be added to by who stores rows and ends
+ * jobs; empty when it has failed, or is prepared.  All else is noticed. */
+struct ledger_notes *ledger_notes(struct ledger *ledger);
 
 /* The last thing in a transaction, and the first after its commit. */
 bool ledger_prepare(struct ledger *ledger, struct db *db, struct error *error);

@@ -87,10 +87,11 @@ struct store {
     struct store_hooks hooks;
     pthread_t thread;
 
-    pthread_mutex_t mutex; /* guards the next three */
+    pthread_mutex_t mutex; /* guards the next four */
     struct operations waiting;
     struct notices ready;
     bool is_closing;
+    bool is_gathering;      /* what waits is not to be taken yet */
     pthread_cond_t changed; /* something waits, or is_closing */
 
     /* The store's thread only. */
@@ -166,6 +167,7 @@ bool store_piece_is_over(const struct store *store);
 struct stored_job {
     int64_t id, sweep, position, run;
     int64_t nb_epochs, steps_per_epoch, epochs_done, step;
+    int64_t attempts;
     int crashes;
     enum job_state state;
     char label[256];

@@ -138,10 +138,17 @@ static void on_line(void *user, const char *line)
     process->logged_lines += process->logged_lines <= LOGGED_LINES_MAX;
 }
 
+static void tell_several(const struct process *process, bool is_over)
+{
+    if (process->hooks.on_several)
+        process->hooks.on_several(process->hooks.user, is_over);
+}
+
 static void take_messages(struct process *process)
 {
     const char *line;
     size_t length;
+    tell_several(process, false);
     while (!process->is_failed && !process->is_closing &&
            (line = inbox_next(&process->inbox, &length))) {
         struct error error;
@@ -152,6 +159,7 @@ static void take_messages(struct process *process)
             process_fail(process, "sent what is not a message: %s", error.text);
         cJSON_Delete(message);
     }
+    tell_several(process, true);
 }
 
 static void on_output_room(uv_handle_t *handle, size_t suggested,

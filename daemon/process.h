@@ -41,6 +41,9 @@ struct process_hooks {
     void (*on_message)(void *user, const struct cJSON *message);
     /* Once, at the very end: the process is freed on return. */
     void (*on_end)(void *user, const struct process_end *end);
+    /* Before messages that came together, and (`is_over`) after.  May be
+     * NULL. */
+    void (*on_several)(void *user, bool is_over);
 };
 
 enum { STDERR_BYTES = TAIL_BYTES };

@@ -3,7 +3,6 @@
 #include <cjson/cJSON.h>
 #include <string.h>
 
-#include "daemon/columns.h"
 #include "schema/json.h"
 #include "schema/message.h"
 
@@ -91,96 +90,6 @@ bool question_target(const struct question *question, struct target *target,
     const char *text;
     return json_get_text(question->params, "target", &text, error) &&
            target_find(question->db, text, question->caller, target, error);
-}
-
-/* Varying settings. */
-
-static bool vary_by_spec(const struct question *question, int64_t sweep,
-                         bool varies[SETTING_COUNT], struct error *error)
-{
-    struct statement *s =
-        db_sql(question->db, "SELECT spec FROM sweep WHERE id = ?");
-    bind_integer(s, sweep);
-    struct cJSON *object = NULL;
-    if (statement_next(s))
-        object = cJSON_Parse(column_text(s, 0));
-    if (!statement_finish(s, error))
-        return false;
-    struct faults faults;
-    struct spec spec;
-    faults_init(&faults);
-    bool is_fine = spec_init(&spec, object, &faults) ||
-                   error_set(error, ERROR_CORRUPT,
-                             "the stored spec of sweep-%lld cannot be read: "
-                             "%s: %s",
-                             (long long)sweep, faults.fault[0].where,
-                             faults.fault[0].text);
-    for (int i = 0; is_fine && i < setting_count; i++)
-        varies[i] = spec_varies(&spec, &setting_table[i]);
-    spec_release(&spec);
-    cJSON_Delete(object);
-    return is_fine;
-}
-
-#define DIFFERS_TRAJECTORY(name) ", min(r." #name ") <> max(r." #name ")"
-#define DIFFERS_MEASUREMENT(name) DIFFERS_TRAJECTORY(name)
-#define DIFFERS_PLACEMENT(name) ", min(j." #name ") <> max(j." #name ")"
-#define DIFFERS_LENGTH(name) DIFFERS_PLACEMENT(name)
-#define DIFFERS(name, type, kind, initial, least, most, words, help)           \
-    DIFFERS_##kind(name)
-
-static bool vary_by_values(const struct question *question,
-                           const struct target *target,
-                           bool varies[SETTING_COUNT], struct error *error)
-{
-    struct statement *s = db_sql(
-        question->db, "SELECT 0" SETTINGS(
-                          DIFFERS) " FROM job j JOIN run r "
-                                   "ON r.id = j.run_id WHERE " TARGET_RESULTS);
-    target_bind_results(s, target);
-    while (statement_next(s))
-        for (int i = 0; i < setting_count; i++)
-            varies[i] = column_integer(s, i + 1);
-    return statement_finish(s, error);
-}
-
-bool varying_find(const struct question *question, const struct target *target,
-                  struct varying *varying, struct error *error)
-{
-    bool varies[SETTING_COUNT] = {false};
-    varying->count = 0;
-    if (!(target->sweep && !target->has_hidden
-              ? vary_by_spec(question, target->sweep, varies, error)
-              : vary_by_values(question, target, varies, error)))
-        return false;
-    for (int i = 0; i < setting_count; i++)
-        if (varies[i])
-            varying->indexes[varying->count++] = i;
-    return true;
-}
-
-void varying_write(const struct varying *varying, struct cJSON *answer)
-{
-    struct cJSON *names = cJSON_AddArrayToObject(answer, "varying");
-    for (int i = 0; i < varying->count; i++)
-        cJSON_AddItemToArray(names,
-                             cJSON_CreateStringReference(
-                                 setting_table[varying->indexes[i]].name));
-}
-
-void varying_write_row(const struct varying *varying, struct cJSON *row,
-                       struct statement *s, int first)
-{
-    struct settings settings;
-    if (!varying->count)
-        return;
-    columns_read(s, first, &settings);
-    settings_effective(&settings);
-    for (int i = 0; i < varying->count; i++) {
-        const struct setting *setting = &setting_table[varying->indexes[i]];
-        cJSON_AddItemToObjectCS(row, setting->name,
-                                setting_show(setting, &settings));
-    }
 }
 
 /* Rows. */

@@ -54,6 +54,12 @@ struct varying {
 };
 bool varying_find(const struct question *question, const struct target *target,
                   struct varying *varying, struct error *error);
+/* Those in which they may: all others are as in `common`, the columns of which
+ * need not be read. */
+bool varying_candidates(const struct question *question,
+                        const struct target *target,
+                        bool is_candidate[SETTING_COUNT],
+                        struct settings *common, struct error *error);
 void varying_write(const struct varying *varying, struct cJSON *answer);
 
 /* Those of a row of SETTING_COLUMNS from `first` on, as they take effect. */

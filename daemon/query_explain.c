@@ -3,8 +3,7 @@
  * What slots there are is known to the loop only: request.c adds it to the
  * question as `places` (place.h, with room_bytes, taken_bytes, free_slots,
  * serving (slots in service) and trouble of each), `slots`,
- * `max_running_per_user`, `now`, and `trouble` when all slots are out of
- * service.
+ * `max_running_per_user` and `now`.
  */
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -136,7 +135,6 @@ static void read_offer(const struct question *question, struct offer *offer)
 {
     const struct cJSON *params = question->params, *one;
     offer->slots = json_integer_or(params, "slots", 0);
-    offer->trouble = json_text_or(params, "trouble", NULL);
     offer->max_running_per_user =
         json_integer_or(params, "max_running_per_user", 0);
     offer->list = cJSON_GetObjectItemCaseSensitive(params, "places");

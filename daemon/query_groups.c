@@ -347,17 +347,30 @@ static bool too_large(struct error *error)
                      GROUPS_MOST);
 }
 
-/* Each column costs: those of `by` do where the spec says which vary, and no
- * other setting decides whether one of them has an effect. */
-static void choose_columns(struct groups *g, const struct target *target)
+static bool is_asked_for(const struct by *by, int setting)
 {
-    bool are_all = !target->sweep || target->has_hidden;
-    for (int i = 0; i < g->by.count; i++)
-        are_all |= setting_depends(&setting_table[g->by.indexes[i]]);
-    g->column_count = are_all ? setting_count : g->by.count;
-    for (int i = 0; i < g->column_count; i++)
-        g->columns[i] = are_all ? i : g->by.indexes[i];
-    settings_init(&g->settings);
+    for (int i = 0; i < by->count; i++)
+        if (by->indexes[i] == setting ||
+            setting_leans_on(&setting_table[by->indexes[i]],
+                             &setting_table[setting]))
+            return true;
+    return false;
+}
+
+/* Each column costs: where the spec says which settings vary, those of `by` are
+ * enough, with those that decide on them. */
+static bool choose_columns(struct groups *g, const struct question *question,
+                           const struct target *target, struct error *error)
+{
+    bool is_candidate[SETTING_COUNT];
+    bool by_values = !target->sweep || target->has_hidden;
+    if (!varying_candidates(question, target, is_candidate, &g->settings,
+                            error))
+        return false;
+    for (int i = 0; i < setting_count; i++)
+        if (is_candidate[i] && (by_values || is_asked_for(&g->by, i)))
+            g->columns[g->column_count++] = i;
+    return true;
 }
 
 static struct statement *select_jobs(const struct groups *g, struct db *db,
@@ -384,7 +397,8 @@ static bool read_jobs(struct groups *g, const struct question *question,
                       const struct target *target, struct error *error)
 {
     char *sql;
-    choose_columns(g, target);
+    if (!choose_columns(g, question, target, error))
+        return false;
     struct statement *s = select_jobs(g, question->db, &sql);
     bool is_fine = true;
     target_bind_results(s, target);

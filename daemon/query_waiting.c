@@ -228,16 +228,6 @@ static bool waits_after_crash(const struct explanation *e, char **text,
     return true;
 }
 
-static bool has_trouble(const struct explanation *e, char **text,
-                        struct error *error)
-{
-    (void)error;
-    if (e->job.is_ready && e->offer.trouble)
-        *text = xprintf("is queued: all slots are out of service; slot 0 is %s",
-                        e->offer.trouble);
-    return true;
-}
-
 static bool is_set_aside(const struct explanation *e, char **text,
                          struct error *error)
 {
@@ -408,12 +398,11 @@ static bool is_being_woken(const struct explanation *e, char **text,
 
 /* The first that holds is told; one always does. */
 static explanation_function *const reasons[] = {
-    is_drained,          waits_for_sweep,    has_no_slots,
-    is_of_another_class, has_no_place,       needs_more_slots,
-    waits_after_crash,   has_trouble,        waits_for_device,
-    is_set_aside,        still_stops,        waits_for_twin,
-    is_limited_by_sweep, is_limited_by_user, waits_its_turn,
-    is_being_woken,
+    is_drained,          waits_for_sweep,  has_no_slots,
+    is_of_another_class, has_no_place,     needs_more_slots,
+    waits_after_crash,   waits_for_device, is_set_aside,
+    still_stops,         waits_for_twin,   is_limited_by_sweep,
+    is_limited_by_user,  waits_its_turn,   is_being_woken,
 };
 
 bool explain_queued(const struct explanation *e, char **text,

@@ -36,8 +36,6 @@ void request_explain(struct request *request)
     cJSON_AddItemToObject(params, "max_running_per_user",
                           json_integer(gaitd->config->max_running_per_user));
     cJSON_AddItemToObject(params, "now", json_number(clock_wall()));
-    if (fleet_trouble(gaitd->fleet))
-        cJSON_AddStringToObject(params, "trouble", fleet_trouble(gaitd->fleet));
     request_ask(request);
 }
 

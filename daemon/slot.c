@@ -136,11 +136,8 @@ static void greet(struct slot *slot, const struct cJSON *message)
 
 static bool is_last(const char *type)
 {
-    static const char *const types[] = {"done", "stopped", "failed"};
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (strcmp(types[i], type) == 0)
-            return true;
-    return false;
+    return !strcmp(type, "done") || !strcmp(type, "stopped") ||
+           !strcmp(type, "failed");
 }
 
 static void expel(struct slot *slot, const char *text)
@@ -218,6 +215,12 @@ static void on_message(void *user, const struct cJSON *message)
         hear(slot, message, type);
 }
 
+/* What a worker says at once is one transaction. */
+static void on_several(void *user, bool is_over)
+{
+    store_gather(((struct slot *)user)->setup->store, !is_over);
+}
+
 /* The process. */
 
 /* The attempt of a worker that ended without its last word. */
@@ -258,7 +261,7 @@ static bool start_process(struct slot *slot)
 {
     const struct slot_setup *setup = slot->setup;
     const struct config *config = setup->config;
-    const struct process_hooks hooks = {slot, on_message, on_end};
+    const struct process_hooks hooks = {slot, on_message, on_end, on_several};
     struct error error;
     char label[32], lease[32], grace[32], device[128];
     const char *uuid = slot->device->facts.uuid;

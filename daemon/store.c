@@ -23,7 +23,17 @@ void store_push(struct store *store, struct operation *operation)
 {
     pthread_mutex_lock(&store->mutex);
     operations_add(&store->waiting, operation);
-    pthread_cond_signal(&store->changed);
+    if (!store->is_gathering)
+        pthread_cond_signal(&store->changed);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+void store_gather(struct store *store, bool is_gathering)
+{
+    pthread_mutex_lock(&store->mutex);
+    store->is_gathering = is_gathering;
+    if (!is_gathering && store->waiting.first)
+        pthread_cond_signal(&store->changed);
     pthread_mutex_unlock(&store->mutex);
 }
 
@@ -39,13 +49,18 @@ static void care_for_disk(struct store *store, bool is_idle)
     store_hand_over(store);
 }
 
+static bool has_work(const struct store *store)
+{
+    return store->is_closing || (store->waiting.first && !store->is_gathering);
+}
+
 /* Returns false when `seconds` have passed first. */
 static bool wait_for(struct store *store, int seconds)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += seconds;
-    while (!store->waiting.first && !store->is_closing)
+    while (!has_work(store))
         if (pthread_cond_timedwait(&store->changed, &store->mutex, &until))
             return false;
     return true;
@@ -53,7 +68,7 @@ static bool wait_for(struct store *store, int seconds)
 
 static void wait_long(struct store *store)
 {
-    while (!store->waiting.first && !store->is_closing)
+    while (!has_work(store))
         pthread_cond_wait(&store->changed, &store->mutex);
 }
 

@@ -135,6 +135,9 @@ const char *store_lost(const struct store *store);
  * waiting are run. */
 void store_close(struct store *store);
 void store_deliver(struct store *store);
+/* Operations that follow are taken together, once that is over; which must be
+ * soon, since others' wait too. */
+void store_gather(struct store *store, bool is_gathering);
 
 /* The answer to an operation: `result` (the callee's) or NULL and `error`. */
 typedef void store_reply(void *user, struct cJSON *result,

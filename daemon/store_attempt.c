@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/ledger_notes.h"
 #include "daemon/operation.h"
 #include "daemon/repeat.h"
 #include "schema/diagnostic.h"
@@ -18,6 +19,7 @@ struct open_attempt {
     bool has_valid_rows;
     int layer_count;                /* that its rows have diagnostics of */
     int64_t verifies, verified_run; /* a job and its run; 0: none */
+    char key[33];                   /* of the run */
 };
 
 /* The run's layers, from its columns tower, nb_layers and widths. */
@@ -40,7 +42,8 @@ static bool load_attempt(struct store *store, int64_t id,
         store->db,
         "SELECT j.id, r.id, r.steps_per_epoch, r.step, r.epochs_done, "
         "r.valid_rows > 0, r.diagnostics, r.tower, r.nb_layers, r.widths, "
-        "j.verifies, v.run_id FROM attempt a JOIN job j ON j.id = a.job_id "
+        "j.verifies, v.run_id, r.key FROM attempt a JOIN job j ON j.id = "
+        "a.job_id "
         "JOIN run r ON r.id = j.run_id LEFT JOIN job v ON v.id = j.verifies "
         "WHERE a.id = ? AND a.ended_at IS NULL");
     bind_integer(s, id);
@@ -56,6 +59,7 @@ static bool load_attempt(struct store *store, int64_t id,
         attempt->layer_count = column_integer(s, 6) ? count_layers(s, 7) : 0;
         attempt->verifies = column_integer_or(s, 10, 0);
         attempt->verified_run = column_integer_or(s, 11, 0);
+        column_copy(s, 12, attempt->key, sizeof attempt->key);
     }
     return statement_finish(s, error);
 }
@@ -206,6 +210,7 @@ static bool take_row(struct store *store, const struct open_attempt *a,
         return false;
     if (*is_refused)
         return true;
+    ledger_notes_row(ledger_notes(store->ledger), a->run, a->key, row->step);
     return insert_row(store, a->run, row, error) &&
            store_diagnostics_add(store, a->run, row, error) &&
            advance_run(store, a, row, error);

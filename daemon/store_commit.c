@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 
 #include "daemon/clock.h"
+#include "daemon/ledger_notes.h"
 #include "daemon/operation.h"
 
 static const double PIECE_S = 0.01, BATCH_S = 0.02;
@@ -53,18 +54,23 @@ void store_break_down(struct store *store, const struct error *error)
 
 /* One transaction. */
 
-/* The savepoint is the operation's; false when the transaction is lost. */
+/* The savepoint is the operation's, unless its failure is the transaction's:
+ * SQLite keeps a copy of each page that changes after one.  False when the
+ * transaction is lost. */
 static bool run_one(struct store *store, struct operation *operation,
                     struct error *error)
 {
     struct notice **mark = store->said.end;
     const struct reserved reserved = store->reserved;
+    struct ledger_notes *notes = ledger_notes(store->ledger);
+    size_t noted = notes->count;
+    bool is_vital = operation->is_kept && !operation->is_spare;
     operation->is_unfinished = false;
     store->piece_began = clock_monotonic();
-    if (!db_savepoint(store->db, error))
+    if (!is_vital && !db_savepoint(store->db, error))
         return false;
     if (operation->run(store, operation, error)) {
-        if (!db_release(store->db, error))
+        if (!is_vital && !db_release(store->db, error))
             return false;
         if (!operation->is_unfinished)
             store_answer(store, operation, NULL);
@@ -73,8 +79,8 @@ static bool run_one(struct store *store, struct operation *operation,
     operation->is_unfinished = false;
     notices_undo(&store->said, mark);
     store->reserved = reserved;
-    if (!db_in_transaction(store->db) ||
-        (operation->is_kept && !operation->is_spare) ||
+    notes->count = noted;
+    if (!db_in_transaction(store->db) || is_vital ||
         db_trouble(store->db) != DB_FINE)
         return false;
     db_undo(store->db);
@@ -241,6 +247,7 @@ void store_commit(struct store *store, struct operations *batch)
         settle(store, batch);
     } else {
         notices_release(&store->said);
+        ledger_notes(store->ledger)->count = 0;
         db_rollback(store->db);
         restore_slots(store, slot_count);
         store->is_drained = is_drained;

@@ -211,6 +211,23 @@ static bool hand_on(struct store *store, int64_t from, int64_t to,
     return statement_run(s, error) && store_run_wake(store, to, error);
 }
 
+/* Its jobs learn of it, and are not ready any more, as after store_run_take. */
+static bool begin_run(struct store *store, int64_t run,
+                      const char *device_class, struct error *error)
+{
+    struct statement *s =
+        db_sql(store->db, "UPDATE run SET device_class = ? WHERE id = ?");
+    bind_text(s, device_class);
+    bind_integer(s, run);
+    if (!statement_run(s, error))
+        return false;
+    s = db_sql(store->db, "UPDATE job SET lane = lane || ' ' || ?, "
+                          "is_ready = 0 WHERE run_id = ?");
+    bind_text(s, device_class);
+    bind_integer(s, run);
+    return statement_run(s, error);
+}
+
 /* A run that has not begun takes the slot's class, unless there is one of that
  * class already, which then gets its jobs. */
 static bool bind_run(struct store *store, const struct queue_head *head,
@@ -219,43 +236,28 @@ static bool bind_run(struct store *store, const struct queue_head *head,
 {
     *is_bound = true;
     if (head->device_class[0])
-        return true;
+        return store_run_take(store, head->run, error);
     char device_class[CLASS_BYTES];
     int64_t begun;
     place_print_class(&slot->place, head->demand.threads, device_class);
     if (!find_begun(store, head, device_class, &begun, error))
         return false;
     *is_bound = !begun;
-    if (begun)
-        return hand_on(store, head->run, begun, device_class, error);
-    struct statement *s =
-        db_sql(store->db, "UPDATE run SET device_class = ? WHERE id = ?");
-    bind_text(s, device_class);
-    bind_integer(s, head->run);
-    if (!statement_run(s, error))
-        return false;
-    s = db_sql(store->db,
-               "UPDATE job SET lane = lane || ' ' || ? WHERE run_id = ?");
-    bind_text(s, device_class);
-    bind_integer(s, head->run);
-    return statement_run(s, error);
+    return begun ? hand_on(store, head->run, begun, device_class, error)
+                 : begin_run(store, head->run, device_class, error);
 }
 
-static bool add_attempt(struct store *store, const struct queue_head *head,
+static bool add_attempt(struct store *store, const struct stored_job *job,
                         const struct slot *slot, int64_t *attempt,
                         struct error *error)
 {
-    struct statement *s = db_sql(
-        store->db, "UPDATE job SET attempts = attempts + 1 WHERE id = ?");
-    bind_integer(s, head->job);
-    if (!statement_run(s, error))
-        return false;
-    s = db_sql(store->db,
-               "INSERT INTO attempt (job_id, number, device, started_at) "
-               "SELECT id, attempts, ?, ? FROM job WHERE id = ?");
+    struct statement *s =
+        db_sql(store->db, "INSERT INTO attempt (job_id, number, device, "
+                          "started_at) VALUES (?, ?, ?, ?)");
+    bind_integer(s, job->id);
+    bind_integer(s, job->attempts);
     bind_text(s, slot->place.device);
     bind_real(s, store->now);
-    bind_integer(s, head->job);
     if (!statement_run(s, error))
         return false;
     *attempt = db_last_id(store->db);
@@ -310,11 +312,10 @@ static bool start(struct store *store, const struct queue_head *head,
     if (!is_bound)
         return true; /* look again */
     if (!store_run_mend(store, head->run, error) ||
-        !add_attempt(store, head, slot, &attempt, error) ||
-        !store_queue_served(store, head->owner, attempt, error) ||
         !store_job_load(store, head->job, &job, error) ||
         !store_job_move(store, &job, JOB_ON_dispatch, NULL, error) ||
-        !store_run_take(store, head->run, error))
+        !add_attempt(store, &job, slot, &attempt, error) ||
+        !store_queue_served(store, head->owner, attempt, error))
         return false;
     occupy(store, slot, head, held, attempt);
     return tell(store, slot, &job, attempt, error);

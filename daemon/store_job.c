@@ -8,13 +8,14 @@
 #include <math.h>
 #include <string.h>
 
+#include "daemon/ledger_notes.h"
 #include "daemon/operation.h"
 
 /* Must match read_job. */
 #define JOB                                                                    \
     "SELECT j.id, j.sweep_id, j.position, j.run_id, j.nb_epochs, "             \
-    "r.steps_per_epoch, r.epochs_done, r.step, j.crashes, j.state, j.label "   \
-    "FROM job j "
+    "r.steps_per_epoch, r.epochs_done, r.step, j.crashes, j.state, j.label, "  \
+    "j.attempts FROM job j "
 #define RUN "JOIN run r ON r.id = j.run_id "
 
 static void read_job(struct statement *s, struct stored_job *job)
@@ -30,6 +31,7 @@ static void read_job(struct statement *s, struct stored_job *job)
     job->crashes = (int)column_integer(s, 8);
     job->state = (enum job_state)job_state_find(column_text(s, 9));
     column_copy(s, 10, job->label, sizeof job->label);
+    job->attempts = column_integer(s, 11);
 }
 
 bool store_job_load(struct store *store, int64_t id, struct stored_job *job,
@@ -119,45 +121,58 @@ static bool count_move(struct store *store, int64_t sweep, enum job_state from,
            count_total(store, sweep, from, to, error);
 }
 
-static bool update_state(struct store *store, const struct stored_job *job,
-                         const char *reason, struct error *error)
+/* Must match bind_moved, which leaves what follows. */
+#define MOVED                                                                  \
+    "UPDATE job SET state = ?, is_ready = 0, reason = ?, retry_at = NULL, "    \
+    "attempts = ?, "                                                           \
+    "started_at = CASE WHEN ? THEN ifnull(started_at, ?) "                     \
+    "ELSE started_at END, finished_at = CASE WHEN ? THEN ? END"
+
+static void bind_moved(struct statement *s, const struct store *store,
+                       const struct stored_job *job, const char *reason)
 {
-    struct statement *s = db_sql(
-        store->db, "UPDATE job SET state = ?, is_ready = 0, reason = ?, "
-                   "retry_at = NULL, "
-                   "started_at = CASE WHEN ? THEN ifnull(started_at, ?) "
-                   "ELSE started_at END, finished_at = CASE WHEN ? THEN ? END "
-                   "WHERE id = ?");
     bind_text(s, job_state_name(job->state));
     /* A reason keeps a queued job from being woken: see store_aside.c. */
     bool has_reason = job_is_final(job->state) || job->state == JOB_held;
     bind_text(s, has_reason ? reason : NULL);
+    bind_integer(s, job->attempts);
     bind_integer(s, job->state == JOB_running);
     bind_real(s, store->now);
     bind_integer(s, job_is_final(job->state));
     bind_real(s, store->now);
+}
+
+/* With what a done job's rows come to; they never change any more. */
+static bool update_done(struct store *store, const struct stored_job *job,
+                        const char *reason, struct error *error)
+{
+    struct statement *s = db_sql(
+        store->db,
+        MOVED ", (final_train_accuracy, final_valid_accuracy, "
+              "final_test_accuracy, final_test_loss) = (SELECT train_accuracy, "
+              "valid_accuracy, test_accuracy, test_loss FROM history "
+              "WHERE run_id = ? AND step = ?), "
+              "(peak_train_accuracy, peak_valid_accuracy, peak_test_accuracy) "
+              "= (SELECT max(train_accuracy), max(valid_accuracy), "
+              "max(test_accuracy) FROM history "
+              "WHERE run_id = ? AND step <= ?) WHERE id = ?");
+    int64_t last = job->nb_epochs * job->steps_per_epoch;
+    bind_moved(s, store, job, reason);
+    bind_integer(s, job->run);
+    bind_integer(s, last);
+    bind_integer(s, job->run);
+    bind_integer(s, last);
     bind_integer(s, job->id);
     return statement_run(s, error);
 }
 
-/* What a done job's rows come to; they never change any more. */
-static bool keep_metrics(struct store *store, const struct stored_job *job,
-                         struct error *error)
+static bool update(struct store *store, const struct stored_job *job,
+                   const char *reason, struct error *error)
 {
-    struct statement *s = db_sql(
-        store->db,
-        "UPDATE job SET (final_train_accuracy, final_valid_accuracy, "
-        "final_test_accuracy, final_test_loss) = (SELECT train_accuracy, "
-        "valid_accuracy, test_accuracy, test_loss FROM history "
-        "WHERE run_id = ? AND step = ?), "
-        "(peak_train_accuracy, peak_valid_accuracy, peak_test_accuracy) = "
-        "(SELECT max(train_accuracy), max(valid_accuracy), max(test_accuracy) "
-        "FROM history WHERE run_id = ? AND step <= ?) WHERE id = ?");
-    int64_t last = job->nb_epochs * job->steps_per_epoch;
-    bind_integer(s, job->run);
-    bind_integer(s, last);
-    bind_integer(s, job->run);
-    bind_integer(s, last);
+    if (job->state == JOB_done)
+        return update_done(store, job, reason, error);
+    struct statement *s = db_sql(store->db, MOVED " WHERE id = ?");
+    bind_moved(s, store, job, reason);
     bind_integer(s, job->id);
     return statement_run(s, error);
 }
@@ -173,11 +188,14 @@ bool store_job_move(struct store *store, struct stored_job *job,
                          (long long)job->id, job_event_name(event),
                          job_state_name(from));
     job->state = (enum job_state)to;
-    return update_state(store, job, reason, error) &&
+    job->attempts += job->state == JOB_running;
+    if (job_is_final(job->state))
+        ledger_notes_job(ledger_notes(store->ledger), job->id,
+                         job_state_name(job->state));
+    return update(store, job, reason, error) &&
            count_move(store, job->sweep, from, job->state, error) &&
            (job->state != JOB_done ||
-            (keep_metrics(store, job, error) &&
-             store_sweep_over(store, job->sweep, error))) &&
+            store_sweep_over(store, job->sweep, error)) &&
            (job->state != JOB_failed ||
             store_event_add(store, "failed", job->sweep, job->id, reason,
                             error)) &&
@@ -221,8 +239,7 @@ static bool first_open(struct statement *s, int64_t run, enum job_state state,
 }
 
 /* Of one state: SQLite makes a table, with memory of its own, of each list
- * that it looks up in an index, and this is run for every row that ends an
- * epoch. */
+ * that it looks up in an index. */
 #define OPEN                                                                   \
     JOB "INDEXED BY job_run " RUN "JOIN sweep s ON s.id = j.sweep_id "         \
         "WHERE j.run_id = ? AND j.state = ? AND " ENTERED                      \
@@ -315,9 +332,28 @@ bool store_run_mend(struct store *store, int64_t run, struct error *error)
     return statement_run(s, error);
 }
 
+/* Whether a job of it is held or queued.  Most often none is: this is asked
+ * for every row that ends an epoch. */
+static bool has_waiting(struct store *store, int64_t run, bool *has,
+                        struct error *error)
+{
+    struct statement *s = db_sql(
+        store->db,
+        "SELECT 1 FROM job WHERE run_id = ? AND state = 'queued' UNION ALL "
+        "SELECT 1 FROM job WHERE run_id = ?1 AND state = 'held' LIMIT 1");
+    bind_integer(s, run);
+    *has = statement_next(s);
+    return statement_finish(s, error);
+}
+
 bool store_run_wake(struct store *store, int64_t id, struct error *error)
 {
     struct stored_run run = {.id = id};
+    bool has;
+    if (!has_waiting(store, id, &has, error))
+        return false;
+    if (!has)
+        return true;
     return load_run(store, &run, error) &&
            finish_satisfied(store, &run, JOB_held, error) &&
            finish_satisfied(store, &run, JOB_queued, error) &&

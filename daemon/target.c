@@ -39,18 +39,108 @@ static bool is_range(const char *text, struct target *target)
 
 /* Jobs. */
 
-static bool find_jobs(struct db *db, struct target *target, struct error *error)
+/* Later sweeps have higher ids, of themselves and of their jobs, which follow
+ * their positions, and only a verification can lose single ones.  So of jobs
+ * between two ids it is known what whole sweeps have, but for what those have
+ * beyond these edges. */
+static const char low_edge[] =
+    "SELECT s.id, s.is_complete * iif(s.is_hidden, (SELECT count(*) FROM job o "
+    "WHERE o.sweep_id = s.id AND o.position < j.position), j.position), "
+    "j.id - j.position, j.id - 1 FROM job j "
+    "CROSS JOIN sweep s ON s.id = j.sweep_id "
+    "WHERE j.id >= ? ORDER BY j.id LIMIT 1";
+static const char high_edge[] =
+    "SELECT s.id, s.is_complete * iif(s.is_hidden, (SELECT count(*) FROM job o "
+    "WHERE o.sweep_id = s.id AND o.position > j.position), "
+    "s.job_count - 1 - j.position), j.id + 1, j.id - j.position + "
+    "(SELECT max(position) FROM job WHERE sweep_id = s.id) FROM job j "
+    "CROSS JOIN sweep s ON s.id = j.sweep_id "
+    "WHERE j.id <= ? ORDER BY j.id DESC LIMIT 1";
+
+static bool find_edge(struct db *db, const char *sql, int64_t id,
+                      struct edge *edge, struct error *error)
+{
+    struct statement *s = db_sql(db, sql);
+    bind_integer(s, id);
+    while (statement_next(s))
+        *edge = (struct edge){
+            .sweep = column_integer(s, 0),
+            .beyond = column_integer(s, 1),
+            .first = column_integer(s, 2),
+            .last = column_integer(s, 3),
+        };
+    return statement_finish(s, error);
+}
+
+/* So many sweeps that its jobs are quicker counted. */
+static bool is_crowded(const struct target *target)
+{
+    enum { FEW_JOBS = 8 };
+    return target->high.sweep - target->low.sweep >
+           (target->last - target->first) / FEW_JOBS;
+}
+
+/* Adds `factor` for each of them to its state. */
+static bool count_jobs(struct db *db, const struct target *target, int factor,
+                       int64_t count[JOB_STATE_COUNT], struct error *error)
 {
     struct statement *s =
-        db_sql(db, "SELECT count(*) FROM job j WHERE j.id BETWEEN ? AND ? "
-                   "AND " VISIBLE);
-    bind_integer(s, target->first);
-    bind_integer(s, target->last);
+        db_sql(db, "SELECT j.state, count(*) FROM job j WHERE " TARGET_JOBS
+                   " GROUP BY j.state");
+    target_bind(s, target);
     while (statement_next(s))
-        target->job_count = column_integer(s, 0);
-    if (!statement_finish(s, error))
+        count[job_state_find(column_text(s, 0))] +=
+            factor * column_integer(s, 1);
+    return statement_finish(s, error);
+}
+
+static bool count_sweeps(struct db *db, int64_t first, int64_t last,
+                         int64_t count[JOB_STATE_COUNT], struct error *error)
+{
+    struct statement *s =
+        db_sql(db, "SELECT j.state, j.count FROM job_count j "
+                   "WHERE j.sweep_id BETWEEN ? AND ? AND " VISIBLE);
+    bind_integer(s, first);
+    bind_integer(s, last);
+    while (statement_next(s))
+        count[job_state_find(column_text(s, 0))] += column_integer(s, 1);
+    return statement_finish(s, error);
+}
+
+static bool uncount(struct db *db, const struct edge *edge,
+                    int64_t count[JOB_STATE_COUNT], struct error *error)
+{
+    struct target beyond = {
+        .sweep = edge->sweep, .first = edge->first, .last = edge->last};
+    return !edge->beyond || count_jobs(db, &beyond, -1, count, error);
+}
+
+/* How many it has, whatever their states. */
+static bool count_all(struct db *db, struct target *target, struct error *error)
+{
+    int64_t count[JOB_STATE_COUNT] = {0};
+    const struct edge *low = &target->low, *high = &target->high;
+    if (!find_edge(db, low_edge, target->first, &target->low, error) ||
+        !find_edge(db, high_edge, target->last, &target->high, error))
         return false;
-    return target->job_count ||
+    if (!low->sweep || !high->sweep || low->last >= target->last)
+        return true;
+    if (is_crowded(target)
+            ? !count_jobs(db, target, 1, count, error)
+            : !count_sweeps(db, low->sweep, high->sweep, count, error))
+        return false;
+    for (int i = 0; i < JOB_STATE_COUNT; i++)
+        target->job_count += count[i];
+    if (!is_crowded(target))
+        target->job_count -= low->beyond + high->beyond;
+    return true;
+}
+
+static bool find_jobs(struct db *db, struct target *target, struct error *error)
+{
+    if (!count_all(db, target, error))
+        return false;
+    return target->job_count > 0 ||
            error_set(error, ERROR_NOT_FOUND, "no job%s %s",
                      target->first == target->last ? "" : "s", target->name);
 }
@@ -69,6 +159,7 @@ static bool read_sweep(struct statement *s, struct target *target, bool *found,
     *found = statement_next(s);
     if (*found) {
         target->sweep = column_integer(s, 0);
+        target->low.sweep = target->high.sweep = target->sweep;
         column_copy(s, 1, target->name, sizeof target->name);
         target->job_count = column_integer(s, 2);
         target->first = column_integer(s, 3);
@@ -193,19 +284,14 @@ bool target_check_owner(struct db *db, const struct target *target,
 bool target_count(struct db *db, const struct target *target,
                   int64_t count[JOB_STATE_COUNT], struct error *error)
 {
+    const struct edge *low = &target->low, *high = &target->high;
     memset(count, 0, JOB_STATE_COUNT * sizeof *count);
-    struct statement *s = db_sql(
-        db, target->sweep
-                ? "SELECT state, count FROM job_count WHERE sweep_id = ?"
-                : "SELECT j.state, count(*) FROM job j WHERE " TARGET_JOBS
-                  " GROUP BY j.state");
     if (target->sweep)
-        bind_integer(s, target->sweep);
-    else
-        target_bind(s, target);
-    while (statement_next(s))
-        count[job_state_find(column_text(s, 0))] = column_integer(s, 1);
-    return statement_finish(s, error);
+        return count_sweeps(db, target->sweep, target->sweep, count, error);
+    if (is_crowded(target) || low->beyond + high->beyond > target->job_count)
+        return count_jobs(db, target, 1, count, error);
+    return count_sweeps(db, low->sweep, high->sweep, count, error) &&
+           uncount(db, low, count, error) && uncount(db, high, count, error);
 }
 
 void target_bind(struct statement *statement, const struct target *target)

@@ -9,10 +9,18 @@
 #include "daemon/store.h"
 #include "schema/spec.h"
 
+/* Where a range of jobs begins, or ends: within a sweep. */
+struct edge {
+    int64_t sweep;
+    int64_t beyond;      /* its jobs outside, 0 also where nobody sees it; */
+    int64_t first, last; /* their ids, of other jobs too */
+};
+
 struct target {
     int64_t sweep;       /* 0: jobs of any sweep */
     int64_t first, last; /* ids; of a sweep, others may lie between */
     int64_t job_count;
+    struct edge low, high; /* of a sweep, only that */
     /* Verification jobs are meant too: they were named one by one, or by their
      * sweep.  Else what speaks of results passes them over. */
     bool has_hidden;

@@ -43,6 +43,20 @@ static void use_json_point(char *text)
     memmove(found + 1, rest, strlen(rest) + 1);
 }
 
+/* As "%.0f" would, which takes ten times as long. */
+static void print_whole(int64_t value, char text[JSON_NUMBER_BYTES])
+{
+    char digits[JSON_NUMBER_BYTES];
+    int count = 0;
+    for (int64_t rest = value; rest || !count; rest /= 10)
+        digits[count++] = (char)('0' + (rest < 0 ? -(rest % 10) : rest % 10));
+    if (value < 0)
+        *text++ = '-';
+    while (count > 0)
+        *text++ = digits[--count];
+    *text = '\0';
+}
+
 void json_number_print(double value, char text[JSON_NUMBER_BYTES])
 {
     if (value == 0 && signbit(value)) {
@@ -50,7 +64,7 @@ void json_number_print(double value, char text[JSON_NUMBER_BYTES])
         return;
     }
     if (is_whole(value)) {
-        snprintf(text, JSON_NUMBER_BYTES, "%.0f", value);
+        print_whole((int64_t)value, text);
         return;
     }
     for (int digits = 15; digits <= 17; digits++) {

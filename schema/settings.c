@@ -204,20 +204,33 @@ bool setting_has_effect(const struct setting *setting,
     }
 }
 
-bool setting_depends(const struct setting *setting)
+bool setting_leans_on(const struct setting *setting,
+                      const struct setting *other)
 {
-    switch (setting->offset) {
-    case offsetof(struct settings, gamma):
-    case offsetof(struct settings, gait_form):
-    case offsetof(struct settings, nb_layers):
-    case offsetof(struct settings, orthogonal_form):
-    case offsetof(struct settings, orthogonal_init):
-    case offsetof(struct settings, eval_offset):
-    case offsetof(struct settings, tf32):
-        return true;
-    default:
-        return false;
+#define LEANS(name, on)                                                        \
+    {                                                                          \
+        offsetof(struct settings, name), offsetof(struct settings, on)         \
     }
+    static const size_t pairs[][2] = {
+        LEANS(gamma, algorithm),
+        LEANS(gamma, linear),
+        LEANS(gamma, gait_form),
+        LEANS(gait_form, algorithm),
+        LEANS(nb_layers, tower),
+        LEANS(orthogonal_form, orthogonal_reg),
+        LEANS(orthogonal_init, orthogonal_reg),
+        LEANS(eval_offset, eval_every),
+        LEANS(tf32, precision),
+        LEANS(tf32, device),
+        LEANS(train_rows, dataset),
+        LEANS(train_rows, valid_rows),
+        LEANS(test_rows, dataset),
+    };
+#undef LEANS
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (setting->offset == pairs[i][0] && other->offset == pairs[i][1])
+            return true;
+    return false;
 }
 
 void settings_effective(struct settings *settings)

@@ -210,8 +210,10 @@ void settings_check(const struct settings *settings,
  * The same of settings and of what settings_canonical made of them. */
 bool setting_has_effect(const struct setting *setting,
                         const struct settings *settings);
-/* Whether other settings decide on that, or on its value. */
-bool setting_depends(const struct setting *setting);
+/* Whether another decides on that, or on what settings_canonical makes of it.
+ */
+bool setting_leans_on(const struct setting *setting,
+                      const struct setting *other);
 
 /* Resets what has no effect to its default, so that equal trainings look
  * equal: that, widths that are those of "none", orthogonal_init where weights

@@ -150,8 +150,12 @@ static struct submission *make_submission(void)
     snprintf(s->datasets->name, sizeof s->datasets->name, "MNIST");
     s->datasets->shape = (struct dataset_shape){
         .train_rows = 60, .test_rows = 60, .width = 16, .digest = "d"};
-    s->threads_most = 1;
-    snprintf(s->device_class, sizeof s->device_class, "stub");
+    s->place_count = 1;
+    s->places = xcalloc(1, sizeof *s->places);
+    *s->places = (struct place){.device = "stub",
+                                .device_class = "stub",
+                                .gpu = -1,
+                                .slots = RUNS};
     return s;
 }
 

@@ -298,8 +298,8 @@ def test_a_worker_that_cannot_start(odd, break_it):
         base = {name: value for name, value in JOB.items() if name != "name"}
         client.submit({"name": "many", "base": base, "axes": {"seed": [1, 2, 3]}})
         text_said = await_text(client, 1, "out of service")
-        assert text_said.startswith("job 1 is queued: all slots are out of service; slot 0 is "
-                                    "out of service, its worker cannot start: "), text_said
+        assert text_said.startswith("job 1 is queued: cpu is out of service, its worker "
+                                    "cannot start: "), text_said
         (slot,) = client.call("status")["slots"]
         assert slot["trouble"].startswith("out of service, its worker cannot start: "), slot
         assert "slot 0 is out of service" in odd.ctl("status").stdout

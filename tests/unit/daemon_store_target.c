@@ -229,6 +229,43 @@ static void a_watch_misses_nothing(void **state)
     loop_end(loop);
 }
 
+static int64_t held_before(struct loop *loop, const char *target)
+{
+    struct caller ann = caller_ann();
+    struct answer answer = {0};
+    store_order(loop->store, ORDER_hold, target, &ann, on_answer, &answer);
+    WAIT_FOR(loop, answer.is_here);
+    int64_t count = json_integer_or(answer.result, "already_held", -1);
+    answer_release(&answer);
+    return count;
+}
+
+/* What whole sweeps have is kept; what is left of those at the edges counts. */
+static void ranges_cut_sweeps(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_start();
+    for (int i = 0; i < 3; i++) { /* 1..40, 41..80, 81..120 */
+        char *spec =
+            xprintf("{'base': {" BASE "}, 'axes': {'seed': {'from': %d, "
+                    "'to': %d}}}",
+                    40 * i + 1, 40 * i + 40);
+        submit(loop, spec, spec);
+        free(spec);
+    }
+    expect_cancel(loop, "39..42", 4, 0, 0);
+    expect_cancel(loop, "120..500", 1, 0, 0);
+    assert_int_equal(held_before(loop, "60..69"), 0);
+    assert_int_equal(held_before(loop, "2..119"), 10); /* little is beyond */
+    assert_int_equal(held_before(loop, "41..80"), 38); /* nothing */
+    assert_int_equal(held_before(loop, "79..82"), 4);  /* most */
+    assert_int_equal(held_before(loop, "0..1000"), 114);
+    expect_cancel(loop, "30..50", 17, 0, 4);
+    expect_cancel(loop, "1..120", 98, 0, 22);
+    expect_error(loop, "121..130", ERROR_NOT_FOUND, "no jobs 121..130");
+    loop_end(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +277,7 @@ int main(void)
         cmocka_unit_test(a_finished_job_is_counted_as_such),
         cmocka_unit_test(a_twin_goes_on_when_the_first_is_cancelled),
         cmocka_unit_test(a_watch_misses_nothing),
+        cmocka_unit_test(ranges_cut_sweeps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,6 +109,8 @@ struct backend {
      * they return.  Elsewhere starting one has its price, so that fewer and
      * larger ones are better, and waiting for one is worse. */
     bool is_host;
+    /* Of a device's memory: what has been asked for, all together. */
+    size_t taken_bytes;
 
     void (*close)(struct backend *);
 

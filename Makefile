@@ -71,11 +71,11 @@ worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
 	npz pace phase rows safetensors selftest session task teller \
 	engine/agreement engine/backend_cpu engine/backend_cpu_f32 \
 	engine/backend_cpu_f64 engine/device engine/diagnostics \
-	engine/evaluator engine/feedback engine/initial engine/layout \
-	engine/network engine/order engine/regulariser engine/row_set \
+	engine/evaluator engine/feedback engine/initial engine/layout engine/matrix \
+	engine/network engine/order engine/regulariser engine/row_set engine/sample \
 	engine/rule engine/rule_bp engine/rule_dfa engine/rule_fa \
 	engine/rule_gait engine/rule_gait_published engine/rule_itp \
-	engine/rule_tp engine/snapshot engine/step engine/stream \
+	engine/rule_tp engine/snapshot engine/step engine/stream engine/system \
 	engine/trainer
 client_FILES = board chart cmd_backup cmd_control cmd_delete cmd_devices \
 	cmd_drain cmd_events cmd_explain cmd_fsck cmd_history cmd_keep \

@@ -120,7 +120,7 @@ static double off(struct model *model, struct matrix matrix,
                   const double *expected)
 {
     size_t count = matrix_size(matrix);
-    double *got = matrix_doubles(model, matrix);
+    double *got = model_doubles(model, matrix);
     double relative = distance(got, expected, count) / norm(expected, count);
     free(got);
     return relative;

@@ -159,26 +159,11 @@ static inline size_t matrix_size(struct matrix matrix)
     return (size_t)matrix.rows * (size_t)matrix.cols;
 }
 
-/* A matrix as doubles, row-major; the caller frees. */
-static inline double *matrix_doubles(struct model *model, struct matrix matrix)
+/* The caller frees. */
+static inline double *model_doubles(struct model *model, struct matrix matrix)
 {
-    struct backend *backend = model->backend;
-    size_t element = backend->element_bytes;
-    size_t span = ((size_t)(matrix.rows - 1) * (size_t)matrix.stride +
-                   (size_t)matrix.cols);
-    double *doubles = calloc(matrix_size(matrix), sizeof *doubles);
-    char *raw = malloc(span * element);
+    double *doubles = matrix_doubles(model->backend, matrix);
     assert_non_null(doubles);
-    assert_non_null(raw);
-    backend->copy_out(backend, raw, matrix.values, span * element);
-    for (int i = 0; i < matrix.rows; i++)
-        for (int j = 0; j < matrix.cols; j++) {
-            size_t at = (size_t)i * (size_t)matrix.stride + (size_t)j;
-            doubles[(size_t)i * (size_t)matrix.cols + (size_t)j] =
-                element == 4 ? (double)((float *)(void *)raw)[at]
-                             : ((double *)(void *)raw)[at];
-        }
-    free(raw);
     return doubles;
 }
 

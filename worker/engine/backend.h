@@ -236,6 +236,10 @@ static inline struct matrix matrix_shaped(struct matrix from, int rows,
     return shaped;
 }
 
+/* A copy as doubles, row-major and dense, which the caller frees.  NULL: out of
+ * memory. */
+double *matrix_doubles(struct backend *backend, struct matrix matrix);
+
 /* Places matrices one after another in a single allocation.  Run the same
  * placing code twice: with base NULL to learn `bytes`, then with the memory. */
 struct layout {

@@ -68,7 +68,9 @@ daemon_FILES = attempt backup ballast choice clock columns config connection \
 	store_target store_verify store_visit store_wait submission tables \
 	tail tally target user wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
-	npz pace phase rows safetensors selftest session task teller \
+	npz pace phase rows safetensors selftest selftest_failure \
+	selftest_gradient selftest_operation selftest_outcome selftest_system \
+	selftest_time selftest_training session task teller \
 	engine/agreement engine/backend_cpu engine/backend_cpu_f32 \
 	engine/backend_cpu_f64 engine/device engine/diagnostics \
 	engine/evaluator engine/feedback engine/initial engine/layout engine/matrix \

@@ -73,12 +73,12 @@ worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
 	selftest_time selftest_training session task teller \
 	engine/agreement engine/backend_cpu engine/backend_cpu_f32 \
 	engine/backend_cpu_f64 engine/device engine/diagnostics \
-	engine/evaluator engine/feedback engine/initial engine/layout engine/matrix \
-	engine/network engine/order engine/regulariser engine/row_set engine/sample \
-	engine/rule engine/rule_bp engine/rule_dfa engine/rule_fa \
-	engine/rule_gait engine/rule_gait_published engine/rule_itp \
-	engine/rule_tp engine/snapshot engine/step engine/stream engine/system \
-	engine/trainer
+	engine/evaluator engine/feedback engine/initial engine/layout \
+	engine/matrix engine/network engine/order engine/regulariser \
+	engine/row_set engine/rule engine/rule_bp engine/rule_dfa \
+	engine/rule_fa engine/rule_gait engine/rule_gait_published \
+	engine/rule_itp engine/rule_tp engine/sample engine/snapshot \
+	engine/step engine/stream engine/system engine/trainer
 client_FILES = board chart cmd_backup cmd_control cmd_delete cmd_devices \
 	cmd_drain cmd_events cmd_explain cmd_fsck cmd_history cmd_keep \
 	cmd_list cmd_plot cmd_queue cmd_results cmd_retry cmd_show \
@@ -98,8 +98,9 @@ $(if $(filter-out 0 1,$(CUDA)),$(error CUDA="$(CUDA)", expected 0 or 1))
 PLUGIN = $(if $(filter 1,$(CUDA)),$(BUILD)/gait-cuda.so)
 
 .PHONY: all no-plugin check unit replay cuda-check cuda-engine cuda-resources \
-	cuda-model cuda-whole gpu-check e2e torture fuzz fuzz-keep demo deps lint format bench \
-	bench-daemon bench-gpu precision install uninstall clean FORCE
+	cuda-model cuda-whole gpu-check e2e torture fuzz fuzz-keep demo deps \
+	lint format bench bench-daemon bench-gpu precision install uninstall \
+	clean FORCE
 all: $(PROGRAMS:%=$(BUILD)/%) $(if $(PLUGIN),$(PLUGIN),no-plugin)
 
 # pkg-config is asked once per folder and only when something is compiled, so

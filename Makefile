@@ -8,6 +8,7 @@
 #                   (FOR="build demo check lint" chooses what for)
 #   make fuzz       inputs made up for the parsers, FUZZ_S=60 seconds for each
 #   make torture    proofs that take long
+#   make gpu-check  the engine's tests on the GPU that is here
 #   make lint       warnings, static analysis, include rules
 #   make format     clang-format over the sources
 #   make bench      how fast it is; prints figures, judges nothing
@@ -66,15 +67,17 @@ daemon_FILES = attempt backup ballast choice clock columns config connection \
 	store_slot store_submit store_sweep store_target store_verify store_visit \
 	store_wait submission tables tail tally target user wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
-	npz pace phase rows safetensors selftest session task teller \
+	npz pace phase rows safetensors selftest selftest_failure \
+	selftest_gradient selftest_operation selftest_outcome selftest_system \
+	selftest_time selftest_training session task teller \
 	engine/agreement engine/backend_cpu engine/backend_cpu_f32 \
 	engine/backend_cpu_f64 engine/device engine/diagnostics \
 	engine/evaluator engine/feedback engine/initial engine/layout \
-	engine/network engine/order engine/regulariser engine/row_set \
-	engine/rule engine/rule_bp engine/rule_dfa engine/rule_fa \
-	engine/rule_gait engine/rule_gait_published engine/rule_itp \
-	engine/rule_tp engine/snapshot engine/step engine/stream \
-	engine/trainer
+	engine/matrix engine/network engine/order engine/regulariser \
+	engine/row_set engine/rule engine/rule_bp engine/rule_dfa \
+	engine/rule_fa engine/rule_gait engine/rule_gait_published \
+	engine/rule_itp engine/rule_tp engine/sample engine/snapshot \
+	engine/step engine/stream engine/system engine/trainer
 client_FILES = board chart cmd_backup cmd_control cmd_delete cmd_devices \
 	cmd_drain cmd_events cmd_explain cmd_fsck cmd_history cmd_keep \
 	cmd_list cmd_plot cmd_queue cmd_results cmd_retry cmd_show \
@@ -94,8 +97,9 @@ $(if $(filter-out 0 1,$(CUDA)),$(error CUDA="$(CUDA)", expected 0 or 1))
 PLUGIN = $(if $(filter 1,$(CUDA)),$(BUILD)/gait-cuda.so)
 
 .PHONY: all no-plugin check unit replay cuda-check cuda-engine cuda-resources \
-	cuda-model e2e torture fuzz fuzz-keep demo deps lint format bench \
-	bench-daemon bench-gpu precision install uninstall clean FORCE
+	cuda-model cuda-whole gpu-check e2e torture fuzz fuzz-keep demo deps \
+	lint format bench bench-daemon bench-gpu precision install uninstall \
+	clean FORCE
 all: $(PROGRAMS:%=$(BUILD)/%) $(if $(PLUGIN),$(PLUGIN),no-plugin)
 
 # pkg-config is asked once per folder and only when something is compiled, so
@@ -233,12 +237,13 @@ e2e: all cuda-libraries
 
 # On a machine that does nothing else: hours, and at the end what was done.
 # TORTURE="crash" chooses, GAITD_TORTURE_STRIDE=7 takes every seventh write.
-TORTURE ?= hostile torture crash wal
-torture: all
-	@GAITD_TORTURE=1 $(SANITIZER_OPTIONS) GAITD_BUILD='$(abspath $(BUILD))' \
+TORTURE ?= cuda hostile torture crash wal
+torture: all $(if $(filter cuda,$(TORTURE)),cuda-whole)
+	@$(if $(filter-out cuda,$(TORTURE)),\
+		GAITD_TORTURE=1 $(SANITIZER_OPTIONS) GAITD_BUILD='$(abspath $(BUILD))' \
 		PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) -m pytest -p no:cacheprovider -v $(PYTEST) \
-		$(TORTURE:%=tests/e2e/test_%.py)
+		$(patsubst %,tests/e2e/test_%.py,$(filter-out cuda,$(TORTURE))))
 
 # Targets of the fuzzer, and what each needs beside schema/.  `make check` runs
 # them over the kept inputs, built as everything else is.
@@ -301,10 +306,16 @@ include tests/cuda/cuda.mk
 
 # Where there is nvcc: the plugin on libraries that stand in for NVIDIA's, and
 # what its kernels take of a GPU against the table that is checked in.
-cuda_TESTS = backend diagnostics exact failure golden inverse memory rule rule_naive trainer
+cuda_TESTS = $(patsubst %,$(BUILD)/tests/%,$(filter worker_engine_%,$(UNIT_TESTS)))
 cuda-check: $(if $(PLUGIN),cuda-engine cuda-resources cuda-model)
-cuda-engine: all cuda-libraries $(cuda_TESTS:%=$(BUILD)/tests/worker_engine_%)
+cuda-engine: all cuda-libraries $(cuda_TESTS)
 	@BUILD='$(BUILD)' tests/cuda/engine
+cuda-whole: $(if $(PLUGIN),all cuda-libraries $(cuda_TESTS))
+	@$(if $(PLUGIN),BUILD='$(BUILD)' tests/cuda/engine whole,\
+		echo '  no CUDA compiler (nvcc): nothing of tests/cuda is run')
+gpu-check: all $(cuda_TESTS)
+	$(if $(PLUGIN),,$(error no CUDA compiler (nvcc), so no gait-cuda.so to check))
+	@BUILD='$(BUILD)' tests/cuda/engine gpu
 cuda-model: all cuda-libraries $(BUILD)/bench/gpu_calls
 	@$(PYTHON) tests/bench/gpu_model.py $(BUILD) --check
 cuda-resources: $(PLUGIN)

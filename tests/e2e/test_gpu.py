@@ -50,7 +50,7 @@ def test_an_absent_plugin_is_named():
 def test_a_plugin_of_another_build_is_refused(tmp_path):
     other = shared_object(tmp_path, "const int gait_plugin[8] = {99};\n")
     assert refusal("--device=cuda:0", f"--plugin={other}") == (
-        f'gait-worker: no GPU: "{other}" has interface version 99, expected 1: '
+        f'gait-worker: no GPU: "{other}" has interface version 99, expected 2: '
         "it is of another build\n")
 
 

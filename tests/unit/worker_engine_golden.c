@@ -161,7 +161,7 @@ static void check_layer(const struct golden *golden, const char *name, int l,
 {
     size_t count = matrix_size(matrix);
     double *expected = layer_values(golden, name, l, count);
-    double *got = matrix_doubles(model, matrix);
+    double *got = model_doubles(model, matrix);
     char what[200];
     snprintf(what, sizeof what, "%s %s layer %d", golden->name, name, l);
     assert_near(what, got, expected, count,

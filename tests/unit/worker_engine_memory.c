@@ -44,28 +44,39 @@ static struct settings settings_of(int i)
     return settings;
 }
 
+static struct trainer *new_trainer(const struct settings *settings)
+{
+    struct data data = {{pixels, labels, TRAIN}, {pixels, labels, TEST}, WIDTH};
+    struct error error;
+    struct trainer *trainer =
+        trainer_new(settings, &data, fixture_device(), &error);
+    if (!trainer)
+        fail_msg("trainer_new: %s", error.text);
+    return trainer;
+}
+
+/* A real runtime gives memory out in large pieces, so that only what was asked
+ * of it can be counted there. */
 static void a_job_takes_what_is_said(void **state)
 {
     (void)state;
-    struct data data = {{pixels, labels, TRAIN}, {pixels, labels, TEST}, WIDTH};
     struct dataset_shape shape = {
         .train_rows = TRAIN, .test_rows = TEST, .width = WIDTH};
     if (fixture_is_cpu())
         skip();
+    bool is_counted = fixture_is_pretended();
     for (int i = 0; i < 10; i++) {
         struct settings settings = settings_of(i);
-        struct error error;
-        struct trainer *first =
-            trainer_new(&settings, &data, fixture_device(), &error);
-        assert_non_null(first);
+        int64_t said = gpu_memory_bytes(&settings, &shape);
+        struct trainer *first = new_trainer(&settings);
         size_t before = free_bytes();
-        struct trainer *trainer =
-            trainer_new(&settings, &data, fixture_device(), &error);
-        assert_non_null(trainer);
-        int64_t taken = (int64_t)(before - free_bytes());
-        assert_int_equal(taken, gpu_memory_bytes(&settings, &shape));
+        struct trainer *trainer = new_trainer(&settings);
+        assert_int_equal(trainer_taken_bytes(trainer), said);
+        if (is_counted)
+            assert_int_equal(before - free_bytes(), said);
         trainer_free(trainer);
-        assert_int_equal(free_bytes(), before);
+        if (is_counted)
+            assert_int_equal(free_bytes(), before);
         trainer_free(first);
     }
 }

@@ -74,11 +74,11 @@ static int check_inversions(const char *algorithm, double gamma, int power,
         const struct layer *layer = &model.network.layers[l];
         step *= gamma;
         step_gradient(&model.step, l);
-        double *y = matrix_doubles(&model, layer->output);
-        double *e = matrix_doubles(&model, layer->error);
-        double *w = matrix_doubles(&model, layer->weight.value);
+        double *y = model_doubles(&model, layer->output);
+        double *e = model_doubles(&model, layer->error);
+        double *w = model_doubles(&model, layer->weight.value);
         double *below =
-            matrix_doubles(&model, network_error_below(&model.network, l));
+            model_doubles(&model, network_error_below(&model.network, l));
         for (int i = 0; i < ROWS; i++)
             for (int j = 0; j < WIDTH; j++) {
                 double u = 0.0, at_y = y[i * WIDTH + j];
@@ -118,8 +118,8 @@ static void assert_no_crossing(struct model *model, double gamma)
     int crossings = 0;
     for (int l = DEPTH - 1; l > 0; l--) {
         step *= gamma;
-        double *y = matrix_doubles(model, model->network.layers[l].output);
-        double *e = matrix_doubles(model, model->network.layers[l].error);
+        double *y = model_doubles(model, model->network.layers[l].output);
+        double *e = model_doubles(model, model->network.layers[l].error);
         for (int i = 0; i < ROWS * WIDTH; i++)
             finite_step(y[i], e[i], step, 2, &crossings);
         free(y);
@@ -140,8 +140,8 @@ static void gait_is_bp_at_orthogonal_weights(void **state)
     for (int l = DEPTH - 1; l >= 0; l--) {
         step_gradient(&bp.step, l);
         step_gradient(&gait.step, l);
-        double *a = matrix_doubles(&bp, bp.step.gradients[l].weight);
-        double *b = matrix_doubles(&gait, gait.step.gradients[l].weight);
+        double *a = model_doubles(&bp, bp.step.gradients[l].weight);
+        double *b = model_doubles(&gait, gait.step.gradients[l].weight);
         assert_near("gradient", b, a, WIDTH * WIDTH,
                     1e-12 * norm(a, WIDTH * WIDTH));
         free(a);
@@ -254,8 +254,8 @@ static void wide_orthogonal_weights_cost_no_digits(void **state)
         u[i] = i % 7 - 3;
     model.backend->assign(model.backend, model.network.layers[1].error, u);
     step_gradient(&model.step, 1);
-    double *w = matrix_doubles(&model, model.network.layers[1].weight.value);
-    double *e = matrix_doubles(&model, network_error_below(&model.network, 1));
+    double *w = model_doubles(&model, model.network.layers[1].weight.value);
+    double *e = model_doubles(&model, network_error_below(&model.network, 1));
     double *got = calloc(FEW * WIDE, sizeof *got);
     assert_non_null(got);
     for (int i = 0; i < FEW * WIDE; i++)

@@ -313,7 +313,7 @@ static void draw_biases(struct model *model)
 
 static void read_matrix(struct model *model, struct matrix matrix, double *to)
 {
-    double *values = matrix_doubles(model, matrix);
+    double *values = model_doubles(model, matrix);
     for (int i = 0; i < matrix.rows; i++)
         memcpy(to + i * WIDEST, values + i * matrix.cols,
                (size_t)matrix.cols * sizeof *to);
@@ -359,11 +359,11 @@ static void check_gradients(struct model *model, const char *what, int l,
                             const double *weights, const double *biases,
                             double bound)
 {
-    double *got = matrix_doubles(model, model->step.gradients[l].weight);
+    double *got = model_doubles(model, model->step.gradients[l].weight);
     size_t n = (size_t)model->network.layers[l].width;
     assert_near(what, got, weights, n * n, bound * norm(weights, n * n));
     free(got);
-    got = matrix_doubles(model, model->step.gradients[l].bias);
+    got = model_doubles(model, model->step.gradients[l].bias);
     assert_near(what, got, biases, n, bound * norm(biases, n));
     free(got);
 }
@@ -466,7 +466,7 @@ static void feedback_never_changes(void **state)
     struct naive unused;
     assert_int_equal(stream_seed(3, -2), 4284224406u);
     open_case(4, 9, &model, &unused);
-    double *feedback = matrix_doubles(&model, model.step.own[1]);
+    double *feedback = model_doubles(&model, model.step.own[1]);
     assert_within(feedback[0], 0.051590347889637914, 1e-15);
     assert_within(feedback[255], -0.13254882470319079, 1e-15);
     free(feedback);

@@ -3,6 +3,7 @@
 #include "worker_engine_fixture.h"
 
 #include "worker/engine/order.h"
+#include "worker/engine/sample.h"
 #include "worker/engine/stream.h"
 #include "worker/engine/trainer.h"
 
@@ -376,37 +377,23 @@ static void check_all_stops(const struct settings *settings,
     struct record whole = {0}, parts;
     int stop_at = 1;
     train(settings, data, 2, &whole);
-    int stride = fixture_stride(6);
-    for (; change_over(settings, data, stop_at, &parts); stop_at += stride) {
+    for (; change_over(settings, data, stop_at, &parts); stop_at++) {
         assert_int_equal(whole.count, parts.count);
         for (int i = 0; i < whole.count; i++)
             assert_same_row(&whole.rows[i], &parts.rows[i]);
     }
-    assert_in_range(stop_at - 1, whole.calls, whole.calls + stride - 1);
+    assert_int_equal(stop_at - 1, whole.calls);
     assert_true(stop_at > 14 + 7 * 3); /* steps, and chunks of evaluations */
 }
 
 static void a_stop_anywhere_changes_nothing(void **state)
 {
     (void)state;
-#define RULE_NAME(name, suffix, inverts) #name,
-    static const char *const algorithms[] = {RULES(RULE_NAME)};
-    enum { RULE_COUNT = sizeof algorithms / sizeof algorithms[0] };
-    static const char *const precisions[] = {"float32", "float64"};
     struct tiny tiny;
     make_tiny(&tiny);
-    for (int i = 0; i < RULE_COUNT * 2 * 4; i += fixture_stride(5)) {
+    for (int i = 0; i < SAMPLES; i++) {
         struct settings settings = tiny_settings();
-        int variant = i / RULE_COUNT;
-        set_text(settings.algorithm, algorithms[i % RULE_COUNT]);
-        set_text(settings.precision, precisions[variant % 2]);
-        set_text(settings.gait_form, variant % 2 ? "published" : "exact");
-        settings.tower = variant / 2 % 2;
-        set_text(settings.widths, settings.tower ? "16x14x10" : "none");
-        settings.linear = settings.shuffle = variant / 4;
-        settings.orthogonal_reg = (i + variant) % 2 ? 0.1 : 0.0;
-        set_text(settings.orthogonal_form,
-                 variant % 2 ? "full" : "offdiagonal");
+        sample_vary(&settings, i, WIDTH);
         check_all_stops(&settings, &tiny.data);
     }
 }

@@ -273,7 +273,8 @@ static void fetch(struct side *s, enum place place, double *to)
         to[i] = (double)single[i];
 }
 
-static double distance(const double *expected, const double *got, size_t count)
+double agreement_distance(const double *expected, const double *got,
+                          size_t count)
 {
     double off = 0.0, norm = 0.0;
     for (size_t i = 0; i < count; i++) {
@@ -292,8 +293,9 @@ static double compare(const struct operation *operation, struct side sides[2],
         operation->run(&sides[i]);
         fetch(&sides[i], result, rooms[i]);
     }
-    return distance(rooms[0], rooms[1],
-                    result == NUMBERS ? 2 : size_of(sides[0].at[result]));
+    return agreement_distance(rooms[0], rooms[1],
+                              result == NUMBERS ? 2
+                                                : size_of(sides[0].at[result]));
 }
 
 bool agreement_measure(struct backend *expected, struct backend *got, int rows,

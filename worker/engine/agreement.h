@@ -8,6 +8,7 @@
 #define ENGINE_AGREEMENT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "schema/error.h"
 
@@ -18,6 +19,10 @@ struct agreement {
     double error; /* |got - expected| / |expected|, in the Frobenius norm */
     double bound; /* what error may be; NaN is more than any */
 };
+
+/* |got - expected| / |expected|: 0 for equals, whatever they are. */
+double agreement_distance(const double *expected, const double *got,
+                          size_t count);
 
 /* Measures every operation on batches of `rows` and matrices of n columns,
  * CLASSES or more.  The backends are of one precision.  False: out of memory,

@@ -109,6 +109,8 @@ struct backend {
      * they return.  Elsewhere starting one has its price, so that fewer and
      * larger ones are better, and waiting for one is worse. */
     bool is_host;
+    /* Of a device's memory: what has been asked for, all together. */
+    size_t taken_bytes;
 
     void (*close)(struct backend *);
 
@@ -233,6 +235,10 @@ static inline struct matrix matrix_shaped(struct matrix from, int rows,
     struct matrix shaped = {from.values, rows, cols, cols};
     return shaped;
 }
+
+/* A copy as doubles, row-major and dense, which the caller frees.  NULL: out of
+ * memory. */
+double *matrix_doubles(struct backend *backend, struct matrix matrix);
 
 /* Places matrices one after another in a single allocation.  Run the same
  * placing code twice: with base NULL to learn `bytes`, then with the memory. */

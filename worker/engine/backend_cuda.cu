@@ -91,6 +91,7 @@ static void *take(struct gpu *gpu, size_t bytes)
         gpu_fail(gpu, ERROR_MEMORY, "no memory for %zu bytes", bytes);
     else if (!GPU_TRY(gpu, cudaMalloc(&memory, bytes)))
         memory = NULL;
+    gpu->table.taken_bytes += memory ? bytes : 0;
     return memory;
 }
 
@@ -100,8 +101,7 @@ static void *allocate(struct backend *backend, size_t bytes,
 {
     struct gpu *gpu = gpu_of(backend);
     void *memory = take(gpu, bytes);
-    if (memory)
-        GPU_TRY(gpu, cudaMemsetAsync(memory, 0, bytes, gpu->stream));
+    GPU_TRY(gpu, cudaMemsetAsync(memory, 0, bytes, gpu->stream));
     if (check(backend, error))
         return memory;
     backend->release(backend, memory);

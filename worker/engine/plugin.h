@@ -16,7 +16,7 @@ struct backend;
 struct device_info;
 
 #define PLUGIN_SYMBOL "gait_plugin"
-enum { PLUGIN_ABI = 1 };
+enum { PLUGIN_ABI = 2 };
 
 struct plugin {
     int abi;              /* PLUGIN_ABI; what follows depends on it */

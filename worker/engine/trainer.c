@@ -432,6 +432,11 @@ int64_t trainer_steps_per_epoch(const struct trainer *trainer)
     return trainer->steps_per_epoch;
 }
 
+int64_t trainer_taken_bytes(const struct trainer *trainer)
+{
+    return (int64_t)trainer->backend->taken_bytes;
+}
+
 const struct tensor *trainer_tensors(struct trainer *trainer, int *count,
                                      struct error *error)
 {

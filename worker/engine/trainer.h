@@ -76,6 +76,10 @@ bool trainer_run(struct trainer *trainer, int64_t to_epoch,
 int64_t trainer_step(const struct trainer *trainer);
 int64_t trainer_steps_per_epoch(const struct trainer *trainer);
 
+/* What it has taken of a device's memory: 0 on the CPU, else what
+ * schema/gpu_memory.h says. */
+int64_t trainer_taken_bytes(const struct trainer *trainer);
+
 /* State between two batches.  Tensors are in host memory, row-major. */
 enum { TENSOR_NAME_BYTES = 32 };
 struct tensor {

@@ -57,15 +57,16 @@ daemon_FILES = attempt backup ballast choice clock columns config connection \
 	option peer place process pulse query query_counts query_deletion \
 	query_events query_explain query_groups query_history query_list \
 	query_results query_show query_sweeps query_upkeep query_varying \
-	query_verification query_waiting reader repeat request request_ask request_order \
-	request_status request_submit request_upkeep retries rights run_folder \
-	server sibling slot store store_after store_attempt store_checkpoint \
-	store_commit store_control store_deletion store_diagnostic store_disk \
-	store_dispatch store_drain store_ending store_event store_finish \
-	store_hook store_job store_limit store_move store_queue store_quota \
-	store_removal store_retry store_slot store_submit store_sweep \
-	store_target store_verify store_visit store_wait submission tables \
-	tail tally target user wish
+	query_verification query_waiting reader repeat request request_ask \
+	request_order request_status request_submit request_upkeep retries \
+	rights run_folder server sibling slot store store_after store_attempt \
+	store_checkpoint store_commit store_control store_count \
+	store_deletion store_diagnostic store_disk store_dispatch store_drain \
+	store_ending store_event store_finish store_hook store_job \
+	store_limit store_move store_queue store_quota store_removal \
+	store_retry store_slot store_submit store_sweep store_target \
+	store_verify store_visit store_wait submission tables tail tally \
+	target user wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
 	npz pace phase rows safetensors selftest session task teller \
 	engine/agreement engine/backend_cpu engine/backend_cpu_f32 \

@@ -325,7 +325,8 @@ $(BUILD)/bench/%.o: tests/bench/%.c $(BUILD)/flags
 	$(Q)$(COMPILE) $(worker_CFLAGS) -c -o $@ $<
 -include $(bench_FILES:%=$(BUILD)/bench/%.d)
 
-# A worker that trains nothing, and the store without a loop around it.
+# A worker that trains nothing, the store without a loop around it, and SQLite
+# without a store.
 $(BUILD)/bench/stub-worker: $(BUILD)/bench/stub_worker.o
 	$(if $(Q),@echo '  LINK  $@')
 	$(Q)$(LINK) -o $@ $^
@@ -333,9 +334,12 @@ $(BUILD)/bench/rows: $(BUILD)/bench/rows.o $(daemon_OBJECTS) $(schema_OBJECTS) \
 		$(BUILD)/files
 	$(if $(Q),@echo '  LINK  $@')
 	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(daemon_LIBS)
--include $(BUILD)/bench/stub_worker.d $(BUILD)/bench/rows.d
+$(BUILD)/bench/commit: $(BUILD)/bench/commit.o $(BUILD)/files
+	$(if $(Q),@echo '  LINK  $@')
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(daemon_LIBS)
+-include $(BUILD)/bench/stub_worker.d $(BUILD)/bench/rows.d $(BUILD)/bench/commit.d
 
-bench-daemon: all $(BUILD)/bench/stub-worker $(BUILD)/bench/rows
+bench-daemon: all $(BUILD)/bench/stub-worker $(BUILD)/bench/rows $(BUILD)/bench/commit
 	@GAITD_BUILD='$(abspath $(BUILD))' PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) tests/bench/daemon $(BENCH)
 

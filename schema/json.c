@@ -66,18 +66,18 @@ static void print_whole(int64_t value, int decimals,
  * what is nearest to the double that it reads as. */
 static bool print_decimals(double value, char text[JSON_NUMBER_BYTES])
 {
-    enum { DECIMALS_MOST = 9 };
+    static const double scales[] = {1e1, 1e2, 1e3, 1e4, 1e5,
+                                    1e6, 1e7, 1e8, 1e9};
     static const double digits_most = 1e15, no_exponent = 1e-4;
-    double scale = 10;
     if (!(fabs(value) >= no_exponent))
         return false;
-    for (int i = 1; i <= DECIMALS_MOST; i++, scale *= 10) {
-        double scaled = rint(value * scale);
+    for (int i = 0; i < (int)(sizeof scales / sizeof *scales); i++) {
+        double scaled = rint(value * scales[i]);
         if (fabs(scaled) >= digits_most)
             return false;
-        if (scaled / scale != value)
+        if (scaled / scales[i] != value)
             continue;
-        print_whole((int64_t)scaled, i, text);
+        print_whole((int64_t)scaled, i + 1, text);
         return true;
     }
     return false;

@@ -61,11 +61,11 @@ daemon_FILES = attempt backup ballast choice clock columns config connection \
 	request request_ask request_order request_status request_submit \
 	request_upkeep retries rights run_folder server sibling slot store \
 	store_after store_aside store_attempt store_checkpoint store_commit \
-	store_control store_deletion store_diagnostic store_disk store_dispatch \
-	store_drain store_ending store_event store_finish store_hook store_job \
-	store_limit store_move store_queue store_quota store_removal store_retry \
-	store_slot store_submit store_sweep store_target store_verify store_visit \
-	store_wait submission tables tail tally target user wish
+	store_control store_count store_deletion store_diagnostic store_disk \
+	store_dispatch store_drain store_ending store_event store_finish store_hook \
+	store_job store_limit store_move store_queue store_quota store_removal \
+	store_retry store_slot store_submit store_sweep store_target store_verify \
+	store_visit store_wait submission tables tail tally target user wish
 worker_FILES = attempt channel checkpoint dataset file hash idx import lock \
 	npz pace phase rows safetensors selftest selftest_failure \
 	selftest_gradient selftest_operation selftest_outcome selftest_system \
@@ -334,7 +334,8 @@ $(BUILD)/bench/%.o: tests/bench/%.c $(BUILD)/flags
 	$(Q)$(COMPILE) $(worker_CFLAGS) -c -o $@ $<
 -include $(bench_FILES:%=$(BUILD)/bench/%.d)
 
-# A worker that trains nothing, and the store without a loop around it.
+# A worker that trains nothing, the store without a loop around it, and SQLite
+# without a store.
 $(BUILD)/bench/stub-worker: $(BUILD)/bench/stub_worker.o
 	$(if $(Q),@echo '  LINK  $@')
 	$(Q)$(LINK) -o $@ $^
@@ -342,9 +343,12 @@ $(BUILD)/bench/rows: $(BUILD)/bench/rows.o $(daemon_OBJECTS) $(schema_OBJECTS) \
 		$(BUILD)/files
 	$(if $(Q),@echo '  LINK  $@')
 	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(daemon_LIBS)
--include $(BUILD)/bench/stub_worker.d $(BUILD)/bench/rows.d
+$(BUILD)/bench/commit: $(BUILD)/bench/commit.o $(BUILD)/files
+	$(if $(Q),@echo '  LINK  $@')
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(daemon_LIBS)
+-include $(BUILD)/bench/stub_worker.d $(BUILD)/bench/rows.d $(BUILD)/bench/commit.d
 
-bench-daemon: all $(BUILD)/bench/stub-worker $(BUILD)/bench/rows
+bench-daemon: all $(BUILD)/bench/stub-worker $(BUILD)/bench/rows $(BUILD)/bench/commit
 	@GAITD_BUILD='$(abspath $(BUILD))' PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) tests/bench/daemon $(BENCH)
 

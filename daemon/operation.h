@@ -110,8 +110,11 @@ struct store {
     } reserved;          /* the highest ids given out */
     int64_t watched_job; /* ids up to this one may be watched */
     struct notices said; /* in this transaction */
-    double now;          /* of this transaction, as stored */
-    double retry_s;      /* store_set_retry */
+    struct moved {
+        int64_t count[JOB_STATE_COUNT];
+    } moved;        /* likewise: what job_total is to grow by */
+    double now;     /* of this transaction, as stored */
+    double retry_s; /* store_set_retry */
     int slot_count;
     struct slot *slots;             /* by number */
     int64_t *attempts;              /* of the slots, before this transaction */
@@ -169,6 +172,7 @@ struct stored_job {
     int64_t nb_epochs, steps_per_epoch, epochs_done, step;
     int64_t attempts;
     int crashes;
+    bool is_hidden; /* a verification */
     enum job_state state;
     char label[256];
 };
@@ -184,6 +188,12 @@ bool store_job_move(struct store *store, struct stored_job *job,
 bool store_job_tell(struct store *store, const struct stored_job *job,
                     enum job_state from, const char *reason,
                     struct error *error);
+
+/* job_count follows a job that came from another state, and job_total at the
+ * end of the transaction, with store_count_write. */
+bool store_count_move(struct store *store, const struct stored_job *job,
+                      enum job_state from, struct error *error);
+bool store_count_write(struct store *store, struct error *error);
 
 /* Ends the queued jobs of a run that have their epochs or cannot get them,
  * and lets the next ones go when nothing trains the run.  To be called after

@@ -214,6 +214,7 @@ static bool recover(struct store *store, struct error *error)
                    store_drain_load(store, error) &&
                    store_fail_fast_recover(store, error) &&
                    store_sweep_recover(store, &settling, error) &&
+                   store_count_write(store, error) &&
                    ledger_prepare(store->ledger, store->db, error) &&
                    db_commit(store->db, error);
     if (is_fine)

@@ -62,6 +62,7 @@ static bool run_one(struct store *store, struct operation *operation,
 {
     struct notice **mark = store->said.end;
     const struct reserved reserved = store->reserved;
+    const struct moved moved = store->moved;
     struct ledger_notes *notes = ledger_notes(store->ledger);
     size_t noted = notes->count;
     bool is_vital = operation->is_kept && !operation->is_spare;
@@ -79,6 +80,7 @@ static bool run_one(struct store *store, struct operation *operation,
     operation->is_unfinished = false;
     notices_undo(&store->said, mark);
     store->reserved = reserved;
+    store->moved = moved;
     notes->count = noted;
     if (!db_in_transaction(store->db) || is_vital ||
         db_trouble(store->db) != DB_FINE)
@@ -138,6 +140,7 @@ static bool run_all(struct store *store, struct operations *batch,
             cut(store, batch, o);
     }
     if (!run_urgent(store, batch, error) || !store_dispatch(store, error) ||
+        !store_count_write(store, error) ||
         !ledger_prepare(store->ledger, store->db, error))
         return false;
     *is_known = false;
@@ -248,6 +251,7 @@ void store_commit(struct store *store, struct operations *batch)
     } else {
         notices_release(&store->said);
         ledger_notes(store->ledger)->count = 0;
+        store->moved = (struct moved){{0}};
         db_rollback(store->db);
         restore_slots(store, slot_count);
         store->is_drained = is_drained;

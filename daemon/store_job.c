@@ -15,7 +15,7 @@
 #define JOB                                                                    \
     "SELECT j.id, j.sweep_id, j.position, j.run_id, j.nb_epochs, "             \
     "r.steps_per_epoch, r.epochs_done, r.step, j.crashes, j.state, j.label, "  \
-    "j.attempts FROM job j "
+    "j.attempts, j.verifies IS NOT NULL FROM job j "
 #define RUN "JOIN run r ON r.id = j.run_id "
 
 static void read_job(struct statement *s, struct stored_job *job)
@@ -32,6 +32,7 @@ static void read_job(struct statement *s, struct stored_job *job)
     job->state = (enum job_state)job_state_find(column_text(s, 9));
     column_copy(s, 10, job->label, sizeof job->label);
     job->attempts = column_integer(s, 11);
+    job->is_hidden = column_integer(s, 12);
 }
 
 bool store_job_load(struct store *store, int64_t id, struct stored_job *job,
@@ -90,36 +91,6 @@ bool store_job_tell(struct store *store, const struct stored_job *job,
 }
 
 /* Moving. */
-
-static bool count_total(struct store *store, int64_t sweep, enum job_state from,
-                        enum job_state to, struct error *error)
-{
-    struct statement *s = db_sql(
-        store->db, "UPDATE job_total SET count = count + CASE state WHEN ? "
-                   "THEN 1 ELSE -1 END WHERE +state IN (?1, ?) "
-                   "AND (SELECT is_hidden FROM sweep WHERE id = ?) = 0");
-    bind_text(s, job_state_name(to));
-    bind_text(s, job_state_name(from));
-    bind_integer(s, sweep);
-    return statement_run(s, error);
-}
-
-/* job_count and job_total follow. */
-static bool count_move(struct store *store, int64_t sweep, enum job_state from,
-                       enum job_state to, struct error *error)
-{
-    if (from == to)
-        return true;
-    struct statement *s =
-        db_sql(store->db, "UPDATE job_count SET count = count + "
-                          "CASE state WHEN ? THEN 1 ELSE -1 END "
-                          "WHERE sweep_id = ? AND +state IN (?1, ?)");
-    bind_text(s, job_state_name(to));
-    bind_integer(s, sweep);
-    bind_text(s, job_state_name(from));
-    return statement_run(s, error) &&
-           count_total(store, sweep, from, to, error);
-}
 
 /* Must match bind_moved, which leaves what follows. */
 #define MOVED                                                                  \
@@ -193,7 +164,7 @@ bool store_job_move(struct store *store, struct stored_job *job,
         ledger_notes_job(ledger_notes(store->ledger), job->id,
                          job_state_name(job->state));
     return update(store, job, reason, error) &&
-           count_move(store, job->sweep, from, job->state, error) &&
+           store_count_move(store, job, from, error) &&
            (job->state != JOB_done ||
             store_sweep_over(store, job->sweep, error)) &&
            (job->state != JOB_failed ||

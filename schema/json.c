@@ -43,18 +43,44 @@ static void use_json_point(char *text)
     memmove(found + 1, rest, strlen(rest) + 1);
 }
 
-/* As "%.0f" would, which takes ten times as long. */
-static void print_whole(int64_t value, char text[JSON_NUMBER_BYTES])
+/* As "%.0f" would, which takes ten times as long; with a point before the last
+ * `decimals` digits. */
+static void print_whole(int64_t value, int decimals,
+                        char text[JSON_NUMBER_BYTES])
 {
     char digits[JSON_NUMBER_BYTES];
-    int count = 0;
-    for (int64_t rest = value; rest || !count; rest /= 10)
+    int count = 0, least = decimals ? decimals + 2 : 1;
+    for (int64_t rest = value; rest || count < least; rest /= 10) {
         digits[count++] = (char)('0' + (rest < 0 ? -(rest % 10) : rest % 10));
+        if (count == decimals)
+            digits[count++] = '.';
+    }
     if (value < 0)
         *text++ = '-';
     while (count > 0)
         *text++ = digits[--count];
     *text = '\0';
+}
+
+/* As "%.15g" would, where few decimals are all: a number of up to 15 digits is
+ * what is nearest to the double that it reads as. */
+static bool print_decimals(double value, char text[JSON_NUMBER_BYTES])
+{
+    static const double scales[] = {1e1, 1e2, 1e3, 1e4, 1e5,
+                                    1e6, 1e7, 1e8, 1e9};
+    static const double digits_most = 1e15, no_exponent = 1e-4;
+    if (!(fabs(value) >= no_exponent))
+        return false;
+    for (int i = 0; i < (int)(sizeof scales / sizeof *scales); i++) {
+        double scaled = rint(value * scales[i]);
+        if (fabs(scaled) >= digits_most)
+            return false;
+        if (scaled / scales[i] != value)
+            continue;
+        print_whole((int64_t)scaled, i + 1, text);
+        return true;
+    }
+    return false;
 }
 
 void json_number_print(double value, char text[JSON_NUMBER_BYTES])
@@ -64,9 +90,11 @@ void json_number_print(double value, char text[JSON_NUMBER_BYTES])
         return;
     }
     if (is_whole(value)) {
-        print_whole((int64_t)value, text);
+        print_whole((int64_t)value, 0, text);
         return;
     }
+    if (print_decimals(value, text))
+        return;
     for (int digits = 15; digits <= 17; digits++) {
         snprintf(text, JSON_NUMBER_BYTES, "%.*g", digits, value);
         if (digits == 17 || strtod(text, NULL) == value)

@@ -36,16 +36,20 @@ char *xstrdup(const char *text)
     return memcpy(xmalloc(bytes), text, bytes);
 }
 
+/* What is short is printed once. */
 char *xprintf(const char *format, ...)
 {
+    char few[256];
     va_list arguments, again;
     va_start(arguments, format);
     va_copy(again, arguments);
-    int length = vsnprintf(NULL, 0, format, arguments);
+    int length = vsnprintf(few, sizeof few, format, arguments);
     va_end(arguments);
     size_t bytes = length < 0 ? 1 : (size_t)length + 1;
     char *text = xcalloc(bytes, 1);
-    if (length > 0)
+    if (bytes <= sizeof few && length > 0)
+        memcpy(text, few, bytes);
+    else if (length > 0)
         vsnprintf(text, bytes, format, again);
     va_end(again);
     return text;

@@ -18,8 +18,8 @@ struct cJSON *settings_write(const struct settings *settings)
 {
     cJSON *object = cJSON_CreateObject();
     for (int i = 0; i < SETTING_COUNT; i++)
-        cJSON_AddItemToObject(object, setting_table[i].name,
-                              setting_write(&setting_table[i], settings));
+        cJSON_AddItemToObjectCS(object, setting_table[i].name,
+                                setting_write(&setting_table[i], settings));
     return object;
 }
 

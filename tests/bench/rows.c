@@ -152,10 +152,8 @@ static struct submission *make_submission(void)
         .train_rows = 60, .test_rows = 60, .width = 16, .digest = "d"};
     s->place_count = 1;
     s->places = xcalloc(1, sizeof *s->places);
-    *s->places = (struct place){.device = "stub",
-                                .device_class = "stub",
-                                .gpu = -1,
-                                .slots = RUNS};
+    *s->places = (struct place){
+        .device = "stub", .device_class = "stub", .gpu = -1, .slots = RUNS};
     return s;
 }
 

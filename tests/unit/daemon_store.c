@@ -98,6 +98,26 @@ static void waiting_operations_share_a_commit(void **state)
     loop_end(loop);
 }
 
+/* What comes together is committed together, though the store was idle. */
+static void gathered_operations_share_a_commit(void **state)
+{
+    (void)state;
+    struct loop *loop = start_job();
+    int64_t attempt = last_dispatch(loop)->attempt;
+    for (int i = 0; i < 10; i++) {
+        int before = sync_count;
+        store_gather(loop->store, true);
+        send_row(loop, attempt, 2 * i);
+        send_row(loop, attempt, 2 * i + 1);
+        store_gather(loop->store, false);
+        WAIT_FOR(loop,
+                 loop->committed_step[loop->committed_count - 1] == 2 * i + 1);
+        assert_int_equal(sync_count - before, 1);
+        assert_int_equal(loop->committed_count, i + 1);
+    }
+    loop_end(loop);
+}
+
 static void a_refused_operation_harms_no_other(void **state)
 {
     (void)state;
@@ -153,6 +173,38 @@ static void a_failure_half_way_leaves_no_trace(void **state)
     assert_int_equal(loop->fatal_count, 0);
     answer_release(&a[1]);
     loop_end(loop);
+}
+
+/* Nor are the first two jobs cancelled, or counted so, when the third cannot
+ * be. */
+static void an_order_that_fails_moves_nothing(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_start();
+    struct caller ann = caller_ann();
+    struct answer answer = {0};
+    struct error error;
+    submit(loop, "r1",
+           "{'name': 'x', 'base': {" BASE
+           "}, 'axes': {'seed': [1, 101, 201]}}");
+    store_close(loop->store);
+    struct db *db = db_open(loop->path, DB_WRITE, &error);
+    assert_true(db_script(db,
+                          "CREATE TRIGGER third BEFORE UPDATE OF state ON job "
+                          "WHEN NEW.position = 2 BEGIN "
+                          "SELECT raise(ABORT, 'not this one'); END",
+                          &error));
+    db_close(db);
+    if (!loop_open_store(loop, &error))
+        fail_msg("%s", error.text);
+    int changes = loop->change_count;
+    store_order(loop->store, ORDER_cancel, "x", &ann, on_answer, &answer);
+    WAIT_FOR(loop, answer.is_here);
+    assert_non_null(strstr(answer.error.text, "not this one"));
+    assert_int_equal(loop->change_count, changes);
+    store_slot_open(loop->store, 0, "cpu:0", CLASS);
+    WAIT_FOR(loop, loop->dispatch_count == 1);
+    loop_end(loop); /* and the totals are right */
 }
 
 static void closing_answers_what_waits(void **state)
@@ -329,8 +381,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waiting_operations_share_a_commit),
+        cmocka_unit_test(gathered_operations_share_a_commit),
         cmocka_unit_test(a_refused_operation_harms_no_other),
         cmocka_unit_test(a_failure_half_way_leaves_no_trace),
+        cmocka_unit_test(an_order_that_fails_moves_nothing),
         cmocka_unit_test(closing_answers_what_waits),
         cmocka_unit_test(what_was_acknowledged_survives_a_kill),
         cmocka_unit_test(kills_are_not_counted),

@@ -96,6 +96,18 @@ static void numbers_print_short(void **state)
         json_number_print(cases[i].value, text);
         assert_string_equal(text, cases[i].text);
     }
+    /* Few digits, as printf writes them. */
+    uint64_t seed = 88172645463325252;
+    for (int i = 0; i < 100000; i++) {
+        char text[JSON_NUMBER_BYTES], expected[JSON_NUMBER_BYTES];
+        int64_t digits = (int64_t)(draw(&seed) >> 14) >> (draw(&seed) % 50);
+        double value = (double)(digits - 1000) / pow(10, draw(&seed) % 12);
+        json_number_print(value, text);
+        snprintf(expected, sizeof expected, "%.15g", value);
+        if (strtod(expected, NULL) == value && !strchr(expected, 'e') && value)
+            assert_string_equal(text, expected);
+        assert_bits(value, strtod(text, NULL));
+    }
 }
 
 static void no_number_is_null(void **state)

@@ -160,7 +160,8 @@ schema_allocation_LIBS = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=f
 # The plugin for GPUs.  The runtime is shared, so that tests can put another in
 # its place; images are not compressed, and everything ptxas has to complain of
 # is an error.  No contraction: element-wise operations give the CPU's bits.
-cuda_FILES = backend_cuda backend_cuda_algebra backend_cuda_kernels
+cuda_FILES = backend_cuda backend_cuda_algebra backend_cuda_find \
+	backend_cuda_kernels
 cuda_OBJECTS = $(cuda_FILES:%=$(BUILD)/cuda/%.o)
 CUDA_ARCHITECTURES = 75 80 86 89 90 100 120
 CUDA_FLAGS = -std=c++17 -O2 -I. -cudart=shared --no-compress -fmad=false \

@@ -96,12 +96,15 @@ static bool is_here(pid_t pid)
     return kill(pid, 0) == 0 || errno != ESRCH;
 }
 
-/* "4711 (python), 4712" */
+/* "4711 (python), 4712".  The server of MPS lends the GPU to others, who are
+ * users by themselves. */
 static void add_user(struct device *device, const struct nvml *nvml, pid_t pid)
 {
     char name[NVML_TEXT_BYTES];
     size_t used = strlen(device->users);
     nvml_process_name(nvml, pid, name);
+    if (!strcmp(name, "nvidia-cuda-mps-server"))
+        return;
     snprintf(device->users + used, sizeof device->users - used,
              "%s%ld%s%.40s%s", used ? ", " : "", (long)pid, *name ? " (" : "",
              name, *name ? ")" : "");

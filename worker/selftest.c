@@ -116,7 +116,6 @@ static void run_groups(struct selftest *test)
     for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {
         printf("\n%s:\n", groups[i].title);
         groups[i].run(test);
-        fflush(stdout);
     }
 }
 
@@ -124,6 +123,7 @@ int selftest_run(struct device *device)
 {
     struct error error;
     struct selftest *test = xcalloc(1, sizeof *test);
+    setvbuf(stdout, NULL, _IOLBF, 0); /* the driver may end all of it */
     test->gpu = device;
     test->cpu = device_open("cpu", "", &error);
     describe(device_info(device));

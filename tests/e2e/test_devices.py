@@ -270,6 +270,18 @@ def test_a_run_goes_on_where_it_began_only(machine):
     assert [attempt["outcome"] for attempt in attempts(client, 1)] == ["stopped", "done"]
 
 
+def test_the_server_of_mps_is_nobody(machine):
+    daemon, rig = machine()
+    rig.gpus = [rig.gpu(A)]
+    with subprocess.Popen(["sleep", "1000"]) as server:
+        rig.write(f"process gpu=0 pid={server.pid} bytes={MIB} "
+                  "name=/usr/bin/nvidia-cuda-mps-server")
+        client = start(daemon)
+        assert devices(client)["cuda:0"]["used_by"] is None
+        assert run(client)[0]["outcome"] == "done"
+        server.kill()
+
+
 def test_a_gpu_that_others_use_is_left_alone(machine):
     daemon, rig = machine()
     rig.gpus = [rig.gpu(A)]
@@ -291,9 +303,12 @@ def test_a_gpu_that_others_use_is_left_alone(machine):
         other.kill()
 
 
-def test_memory_that_others_took_is_waited_for(machine):
+@pytest.mark.parametrize("failure", ["cudaMalloc:1", "cudaSetDevice:1:46", "cublasCreate_v2:1:1",
+                                     "cusolverDnCreate:1:1"])
+def test_memory_that_others_took_is_waited_for(machine, failure):
+    """Whoever wants some says so in his own way."""
     daemon, _ = machine()
-    daemon.environment["CUDASHIM_FAIL"] = "cudaMalloc:1"
+    daemon.environment["CUDASHIM_FAIL"] = failure
     client = start(daemon, "--devices", "0", "--retry-s", 0.01)
     assert [attempt["outcome"] for attempt in run(client)] == ["crowded", "done"]
 

@@ -3,6 +3,7 @@ no GPU when they are asked for one."""
 
 import os
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -89,3 +90,29 @@ def test_the_self_test_says_that_there_is_no_gpu(tmp_path):
                           text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (
         1, "", "gait-worker: no GPU: there is no NVIDIA driver\n")
+
+
+def pretended(tmp_path, gpu="", **variables):
+    """What the replacement libraries are told."""
+    rig = tmp_path / "rig"
+    rig.write_text(f"gpu uuid=GPU-aa000000-0000-0000-0000-0000000000a1 {gpu}\n")
+    return {"LD_LIBRARY_PATH": str(BUILD / "tests/cuda/lib"), "CUDASHIM_RIG": str(rig), **variables}
+
+
+@needs_plugin
+def test_a_gpu_that_is_too_old_is_refused(tmp_path):
+    assert re.fullmatch(
+        r"gait-worker: no GPU: cuda:0 \(.+\) has compute capability 6\.1, expected 7\.5 or later\n",
+        refusal("--device", "cuda:0", **pretended(tmp_path, "capability=6.1")))
+
+
+@needs_plugin
+def test_the_self_test_can_fail(tmp_path):
+    """A GPU that breaks while it is looked at; the report goes to its end."""
+    variables = pretended(tmp_path, "capability=8.0", CUDASHIM_TF32="1",
+                          CUDASHIM_FAIL="cublasSgemm_v2:20+")
+    done = subprocess.run([BUILD / "gait-worker", "--selftest-gpu"], capture_output=True,
+                          env=dict(os.environ, **variables), text=True, timeout=300, check=False)
+    last = re.fullmatch(r"(\d+) checks, (\d+) failed", done.stdout.splitlines()[-1])
+    assert done.returncode == 1 and int(last[1]) > int(last[2]) > 10, done.stdout[-500:]
+    assert "FAILED: the GPU failed in product: " in done.stdout

@@ -1,76 +1,74 @@
-/* backend_cuda.cu: the plugin: finding a GPU, opening a backend on it, memory
- * and copies.
+/* backend_cuda.cu: opening a backend on a GPU, memory and copies.
  */
-#include <ctype.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "worker/engine/backend_cuda.cuh"
 
 /* --- failures ------------------------------------------------------------ */
 
-static bool set_text(struct error *error, enum error_code code,
-                     const char *format, va_list arguments)
-{
-    error->code = code;
-    vsnprintf(error->text, sizeof error->text, format, arguments);
-    return false;
-}
-
-__attribute__((format(printf, 3, 4))) static bool
-refuse(struct error *error, enum error_code code, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    set_text(error, code, format, arguments);
-    va_end(arguments);
-    return false;
-}
-
 bool gpu_fail(struct gpu *gpu, enum error_code code, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    if (gpu_is_well(gpu))
-        set_text(&gpu->failure, code, format, arguments);
+    if (gpu_is_well(gpu)) {
+        gpu->failure.code = code;
+        vsnprintf(gpu->failure.text, sizeof gpu->failure.text, format,
+                  arguments);
+    }
     va_end(arguments);
     return false;
 }
 
-/* "cudaFree(memory)" is cudaFree to people.  The runtime keeps an error until
- * it is asked for; the next job's first launch would be taken to have failed.
- */
+/* "cudaFree(memory)" is cudaFree to people, "library<REAL>::product(...)" is
+ * product.  The runtime keeps an error until it is asked for; the next job's
+ * first launch would be taken to have failed. */
 static bool fail_call(struct gpu *gpu, bool is_memory, const char *call,
                       const char *why, int status)
 {
+    const char *within = strstr(call, "::");
+    call = within ? within + 2 : call;
     cudaGetLastError();
     return gpu_fail(gpu, is_memory ? ERROR_MEMORY : ERROR_IO,
                     "the GPU failed in %.*s: %s (%d)", (int)strcspn(call, "("),
                     call, why, status);
 }
 
+/* A device that is unavailable has no room for one more process, by its compute
+ * mode or its memory. */
 bool gpu_check(struct gpu *gpu, const char *call, cudaError_t status)
 {
+    bool is_memory = status == cudaErrorMemoryAllocation ||
+                     status == cudaErrorDevicesUnavailable;
     if (status != cudaSuccess)
         cudaGetLastError(); /* or the next job's launch finds it */
     return status == cudaSuccess ||
-           fail_call(gpu, status == cudaErrorMemoryAllocation, call,
-                     cudaGetErrorString(status), (int)status);
+           fail_call(gpu, is_memory, call, cudaGetErrorString(status),
+                     (int)status);
 }
 
+/* A library whose handle finds no memory to be made is not initialized, by its
+ * own account; what else could bring that about is seen before. */
 bool gpu_check(struct gpu *gpu, const char *call, cublasStatus_t status)
 {
     return status == CUBLAS_STATUS_SUCCESS ||
-           fail_call(gpu, status == CUBLAS_STATUS_ALLOC_FAILED, call,
+           fail_call(gpu,
+                     status == CUBLAS_STATUS_ALLOC_FAILED ||
+                         status == CUBLAS_STATUS_NOT_INITIALIZED,
+                     call,
                      cublasGetStatusString(status), (int)status);
 }
 
 bool gpu_check(struct gpu *gpu, const char *call, cusolverStatus_t status)
 {
     return status == CUSOLVER_STATUS_SUCCESS ||
-           fail_call(gpu, status == CUSOLVER_STATUS_ALLOC_FAILED, call,
+           fail_call(gpu,
+                     status == CUSOLVER_STATUS_ALLOC_FAILED ||
+                         status == CUSOLVER_STATUS_NOT_INITIALIZED,
+                     call,
                      "a status of cuSOLVER's", (int)status);
 }
 
@@ -342,13 +340,13 @@ static void fill_table(struct backend *table, bool is_double)
     gpu_fill_algebra(table, is_double);
 }
 
-static struct backend *open_backend(const struct device_info *info,
-                                    bool is_double, bool tf32,
-                                    struct error *error)
+struct backend *gpu_open(const struct device_info *info, bool is_double,
+                         bool tf32, struct error *error)
 {
     struct gpu *gpu = (struct gpu *)calloc(1, sizeof *gpu);
     if (!gpu) {
-        refuse(error, ERROR_MEMORY, "no memory for a backend");
+        error->code = ERROR_MEMORY;
+        snprintf(error->text, sizeof error->text, "no memory for a backend");
         return NULL;
     }
     fill_table(&gpu->table, is_double);
@@ -358,143 +356,3 @@ static struct backend *open_backend(const struct device_info *info,
     close_gpu(&gpu->table);
     return NULL;
 }
-
-/* --- finding ------------------------------------------------------------- */
-
-/* 35 is what a runtime without a driver says, and one with an older driver;
- * 34 a library that stands in for the driver where programs are built. */
-static bool refuse_device(struct error *error, cudaError_t status)
-{
-    int driver = 0, runtime = 0;
-    if (status == cudaErrorStubLibrary)
-        return refuse(error, ERROR_NOT_FOUND,
-                      "no GPU: the library of the driver (libcuda.so.1) is a "
-                      "stub, for building only");
-    if (status == cudaErrorNoDevice)
-        return refuse(error, ERROR_NOT_FOUND,
-                      "no GPU: the NVIDIA driver shows none "
-                      "(CUDA_VISIBLE_DEVICES may hide it)");
-    bool is_known = cudaDriverGetVersion(&driver) == cudaSuccess &&
-                    cudaRuntimeGetVersion(&runtime) == cudaSuccess;
-    if (status == cudaErrorInsufficientDriver && is_known && driver)
-        return refuse(error, ERROR_NOT_FOUND,
-                      "no GPU: the NVIDIA driver is for CUDA %d.%d, expected "
-                      "%d.%d or later",
-                      driver / 1000, driver % 1000 / 10, runtime / 1000,
-                      runtime % 1000 / 10);
-    if (status == cudaErrorInsufficientDriver)
-        return refuse(error, ERROR_NOT_FOUND,
-                      "no GPU: there is no NVIDIA driver");
-    return refuse(error, ERROR_NOT_FOUND, "no GPU: %s (%d)",
-                  cudaGetErrorString(status), (int)status);
-}
-
-static void print_uuid(const cudaUUID_t *uuid, char text[DEVICE_TEXT_BYTES])
-{
-    int length = snprintf(text, DEVICE_TEXT_BYTES, "GPU");
-    for (int i = 0; i < 16; i++)
-        length += snprintf(
-            text + length, (size_t)(DEVICE_TEXT_BYTES - length),
-            i == 0 || i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x",
-            (unsigned char)uuid->bytes[i]);
-}
-
-/* An instance of a divided GPU is a device of its own, with another prefix. */
-static bool is_uuid(const char *wanted, const char *uuid)
-{
-    if (!strncasecmp(wanted, "MIG-", 4) || !strncasecmp(wanted, "GPU-", 4))
-        wanted += 4;
-    return !strcasecmp(wanted, uuid + 4);
-}
-
-static bool library_version(int (*get)(libraryPropertyType, int *),
-                            int version[3])
-{
-    return get(MAJOR_VERSION, &version[0]) == 0 &&
-           get(MINOR_VERSION, &version[1]) == 0 &&
-           get(PATCH_LEVEL, &version[2]) == 0;
-}
-
-static int blas_property(libraryPropertyType type, int *value)
-{
-    return (int)cublasGetProperty(type, value);
-}
-
-static int solver_property(libraryPropertyType type, int *value)
-{
-    return (int)cusolverGetProperty(type, value);
-}
-
-/* Libraries choose their ways by architecture and number of processors. */
-static bool describe_class(struct device_info *info, struct error *error)
-{
-    int blas[3], solver[3];
-    if (!library_version(blas_property, blas) ||
-        !library_version(solver_property, solver))
-        return refuse(error, ERROR_IO,
-                      "no GPU: cuBLAS or cuSOLVER does not tell its version");
-    snprintf(info->class_text, sizeof info->class_text,
-             "cuda-%d.%d cublas-%d.%d.%d cusolver-%d.%d.%d sm_%d x%d %.48s",
-             info->runtime / 1000, info->runtime % 1000 / 10, blas[0], blas[1],
-             blas[2], solver[0], solver[1], solver[2], info->capability,
-             info->processors, info->model);
-    return true;
-}
-
-static bool describe(int index, struct device_info *info, struct error *error)
-{
-    struct cudaDeviceProp properties;
-    cudaError_t status = cudaGetDeviceProperties(&properties, index);
-    if (status == cudaSuccess)
-        status = cudaDriverGetVersion(&info->driver);
-    if (status == cudaSuccess)
-        status = cudaRuntimeGetVersion(&info->runtime);
-    if (status != cudaSuccess)
-        return refuse_device(error, status);
-    snprintf(info->name, sizeof info->name, "cuda:%d", index);
-    snprintf(info->model, sizeof info->model, "%.*s", DEVICE_TEXT_BYTES - 1,
-             properties.name);
-    print_uuid(&properties.uuid, info->uuid);
-    info->capability = properties.major * 10 + properties.minor;
-    info->processors = properties.multiProcessorCount;
-    info->memory_bytes = (int64_t)properties.totalGlobalMem;
-    return describe_class(info, error);
-}
-
-static bool find_uuid(const char *wanted, int count, struct device_info *info,
-                      struct error *error)
-{
-    for (int i = 0; i < count; i++) {
-        if (!describe(i, info, error))
-            return false;
-        if (is_uuid(wanted, info->uuid))
-            return true;
-    }
-    return refuse(error, ERROR_NOT_FOUND,
-                  "no GPU \"%.80s\" among the %d that are visible", wanted,
-                  count);
-}
-
-static bool find(const char *name, struct device_info *info,
-                 struct error *error)
-{
-    const char *wanted = name[4] ? name + strlen("cuda:") : "0";
-    char *end;
-    int count = 0;
-    cudaError_t status = cudaGetDeviceCount(&count);
-    if (status != cudaSuccess || count == 0)
-        return refuse_device(error, status != cudaSuccess ? status
-                                                          : cudaErrorNoDevice);
-    long index = strtol(wanted, &end, 10);
-    if (end == wanted || *end)
-        return find_uuid(wanted, count, info, error);
-    if (index < 0 || index >= count)
-        return refuse(error, ERROR_NOT_FOUND,
-                      "no GPU %ld, expected 0 to %d, or a UUID", index,
-                      count - 1);
-    return describe((int)index, info, error);
-}
-
-extern "C" __attribute__((visibility("default")))
-const struct plugin gait_plugin = {PLUGIN_ABI, sizeof(struct backend), find,
-                                   open_backend};

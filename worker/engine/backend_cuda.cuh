@@ -58,6 +58,9 @@ static inline bool gpu_is_well(const struct gpu *gpu)
 /* False, after keeping the first failure; `call` is the text of the call. */
 bool gpu_fail(struct gpu *gpu, enum error_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The plugin's `open`. */
+struct backend *gpu_open(const struct device_info *info, bool is_double,
+                         bool tf32, struct error *error);
 bool gpu_check(struct gpu *gpu, const char *call, cudaError_t status);
 bool gpu_check(struct gpu *gpu, const char *call, cublasStatus_t status);
 bool gpu_check(struct gpu *gpu, const char *call, cusolverStatus_t status);

@@ -79,7 +79,7 @@ template <class REAL> struct algebra {
         size_t bytes = (size_t)count * sizeof(REAL);
         size_t most = cuda_scratch_bytes(purpose, n, sizeof(REAL));
         return bytes <= most ||
-               gpu_fail(gpu, ERROR_IO,
+               gpu_fail(gpu, ERROR_INTERNAL,
                         "cuSOLVER wants %zu bytes for a matrix of %d x %d, "
                         "expected at most %zu",
                         bytes, n, n, most);

@@ -58,8 +58,7 @@ bool gpu_check(struct gpu *gpu, const char *call, cublasStatus_t status)
            fail_call(gpu,
                      status == CUBLAS_STATUS_ALLOC_FAILED ||
                          status == CUBLAS_STATUS_NOT_INITIALIZED,
-                     call,
-                     cublasGetStatusString(status), (int)status);
+                     call, cublasGetStatusString(status), (int)status);
 }
 
 bool gpu_check(struct gpu *gpu, const char *call, cusolverStatus_t status)
@@ -68,8 +67,7 @@ bool gpu_check(struct gpu *gpu, const char *call, cusolverStatus_t status)
            fail_call(gpu,
                      status == CUSOLVER_STATUS_ALLOC_FAILED ||
                          status == CUSOLVER_STATUS_NOT_INITIALIZED,
-                     call,
-                     "a status of cuSOLVER's", (int)status);
+                     call, "a status of cuSOLVER's", (int)status);
 }
 
 static bool check(struct backend *backend, struct error *error)

@@ -110,9 +110,9 @@ def test_a_gpu_that_is_too_old_is_refused(tmp_path):
 def test_the_self_test_can_fail(tmp_path):
     """A GPU that breaks while it is looked at; the report goes to its end."""
     variables = pretended(tmp_path, "capability=8.0", CUDASHIM_TF32="1",
-                          CUDASHIM_FAIL="cublasSgemm_v2:20+")
+                          CUDASHIM_FAIL="cudaMalloc:6+")
     done = subprocess.run([BUILD / "gait-worker", "--selftest-gpu"], capture_output=True,
                           env=dict(os.environ, **variables), text=True, timeout=300, check=False)
     last = re.fullmatch(r"(\d+) checks, (\d+) failed", done.stdout.splitlines()[-1])
     assert done.returncode == 1 and int(last[1]) > int(last[2]) > 10, done.stdout[-500:]
-    assert "FAILED: the GPU failed in product: " in done.stdout
+    assert "FAILED: the GPU failed in cudaMalloc: " in done.stdout

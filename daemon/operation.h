@@ -390,8 +390,9 @@ bool store_offers(const struct store *store, const char *device_class,
 bool store_set_aside(struct store *store, const struct queue_head *head,
                      struct error *error);
 /* Brings back the jobs that were taken out of the queue because the place's
- * class had another number of slots than `count`.  The caller's. */
-struct operation *store_bring_back(const struct place *place, int count);
+ * class had another number of slots than `count`. */
+bool store_bring_back(struct store *store, const struct place *place, int count,
+                      struct error *error);
 
 /* The lowest slot of an attempt, or NULL. */
 struct slot *store_slot_of(struct store *store, int64_t attempt);

@@ -1,6 +1,6 @@
 /* Jobs that no slot here can take because of their run's device class or their
  * threads: they are taken out of the queue with a reason, once, and come back
- * when a slot opens that makes them possible, in pieces.
+ * when a slot opens that makes them possible.
  */
 #include <stdio.h>
 
@@ -38,11 +38,6 @@ bool store_set_aside(struct store *store, const struct queue_head *head,
     return statement_run(s, error) && store_run_wake(store, head->run, error);
 }
 
-struct return_operation {
-    struct operation operation;
-    char class_reason[REASON_BYTES], slots_reason[REASON_BYTES];
-};
-
 static bool bring_back_one(struct store *store, const char *reason,
                            int64_t *run, struct error *error)
 {
@@ -56,42 +51,29 @@ static bool bring_back_one(struct store *store, const char *reason,
     return statement_finish(s, error);
 }
 
-static bool bring_back(struct store *store, const char *reason, bool *is_done,
+static bool bring_back(struct store *store, const char *reason,
                        struct error *error)
 {
-    *is_done = false;
-    while (!store_piece_is_over(store)) {
+    for (;;) {
         int64_t run = 0;
         if (!bring_back_one(store, reason, &run, error))
             return false;
-        *is_done = !run;
-        if (*is_done)
+        if (!run)
             return true;
         if (!store_run_wake(store, run, error))
             return false;
     }
-    return true;
 }
 
-static bool run_return(struct store *store, struct operation *operation,
-                       struct error *error)
+/* All before the next dispatch, which may set some of them aside again. */
+bool store_bring_back(struct store *store, const struct place *place, int count,
+                      struct error *error)
 {
-    const struct return_operation *o = (struct return_operation *)operation;
-    bool is_done;
-    if (!bring_back(store, o->class_reason, &is_done, error) ||
-        (is_done && !bring_back(store, o->slots_reason, &is_done, error)))
-        return false;
-    operation->is_unfinished = !is_done;
-    return true;
-}
-
-struct operation *store_bring_back(const struct place *place, int count)
-{
-    struct return_operation *o = operation_new(sizeof *o, run_return);
-    char device_class[CLASS_BYTES];
-    o->operation.is_kept = o->operation.is_spare = true;
+    char device_class[CLASS_BYTES], reason[REASON_BYTES];
     place_print_class(place, count, device_class);
-    print_class_reason(o->class_reason, device_class);
-    print_slots_reason(o->slots_reason, count);
-    return &o->operation;
+    print_class_reason(reason, device_class);
+    if (!bring_back(store, reason, error))
+        return false;
+    print_slots_reason(reason, count);
+    return bring_back(store, reason, error);
 }

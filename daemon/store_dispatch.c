@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/clock.h"
 #include "daemon/columns.h"
 #include "daemon/operation.h"
 #include "schema/json.h"
@@ -379,27 +378,9 @@ static void end_leave(struct store *store)
     }
 }
 
-static bool run_again(struct store *store, struct operation *operation,
-                      struct error *error)
-{
-    (void)store, (void)operation, (void)error;
-    return true; /* what every transaction ends with is wanted */
-}
-
-/* Many that have to be set aside go in pieces. */
-static bool is_enough(struct store *store, enum served served)
-{
-    if (served != SERVED_ASIDE || !store_piece_is_over(store))
-        return served == SERVED_NONE;
-    operations_add(&store->unfinished,
-                   operation_new(sizeof(struct operation), run_again));
-    return true;
-}
-
 bool store_dispatch(struct store *store, struct error *error)
 {
     bool is_over = store->is_draining || store->is_drained;
-    store->piece_began = clock_monotonic();
     while (!is_over && has_free_slot(store)) {
         struct queue_head *heads;
         enum served served;
@@ -410,7 +391,7 @@ bool store_dispatch(struct store *store, struct error *error)
         free(heads);
         if (!is_fine)
             return false;
-        is_over = is_enough(store, served);
+        is_over = served == SERVED_NONE;
     }
     end_leave(store);
     return true;

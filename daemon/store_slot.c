@@ -84,9 +84,9 @@ static bool run_slot_open(struct store *store, struct operation *operation,
     slot->job_of = before.job_of;
     const struct place *place = &slot->place;
     int count = store_slots_count(store, place->device_class);
-    operation_free(operation->sequel);
-    operation->sequel = store_bring_back(place, count);
-    return !o->was_out || add_event(store, "in_service", o->number, "", error);
+    return store_bring_back(store, place, count, error) &&
+           (!o->was_out ||
+            add_event(store, "in_service", o->number, "", error));
 }
 
 void store_slot_open_at(struct store *store, int slot,

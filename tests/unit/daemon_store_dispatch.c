@@ -226,82 +226,41 @@ static void more_threads_than_slots_step_aside(void **state)
     loop_end(loop);
 }
 
-/* Looks how many jobs are set aside, again and again until it has changed. */
-struct probe {
-    struct operation operation;
-    pthread_mutex_t *hold; /* the store does nothing else until it is free */
-    int64_t before, *after;
-};
-
-static bool run_probe(struct store *store, struct operation *operation,
-                      struct error *error)
-{
-    const struct probe *probe = (struct probe *)operation;
-    pthread_mutex_lock(probe->hold);
-    pthread_mutex_unlock(probe->hold);
-    if (!db_read_number(store->db,
-                        "SELECT count(*) FROM job WHERE reason IS NOT NULL "
-                        "AND id > ?",
-                        0, probe->after, error))
-        return false;
-    operation->is_unfinished = *probe->after == probe->before;
-    return true;
-}
-
-/* The number after a change from `before` by the opening of a slot. */
-static int64_t change_aside(struct loop *loop, int64_t before, int slot)
-{
-    pthread_mutex_t hold = PTHREAD_MUTEX_INITIALIZER;
-    struct answer answer = {0};
-    int64_t after = before;
-    struct probe *probe = operation_new(sizeof *probe, run_probe);
-    probe->operation.reply = on_answer;
-    probe->operation.user = &answer;
-    probe->hold = &hold;
-    probe->before = before;
-    probe->after = &after;
-    pthread_mutex_lock(&hold);
-    store_push(loop->store, &probe->operation);
-    if (slot >= 0)
-        store_slot_open(loop->store, slot, "cpu", CLASS);
-    pthread_mutex_unlock(&hold);
-    WAIT_FOR(loop, answer.is_here);
-    return after;
-}
-
-/* All jobs of the sweeps are in the queue. */
-static bool has_settled(const struct loop *loop)
+static int64_t count_aside(const struct loop *loop)
 {
     struct error error;
     struct db *db = db_open(loop->path, DB_READ, &error);
-    int64_t entering;
+    int64_t count;
     assert_true(db_read_number(db,
-                               "SELECT id FROM sweep WHERE entered IS NOT NULL "
-                               "AND id > ?",
-                               0, &entering, &error));
+                               "SELECT count(*) FROM job WHERE reason IS NOT "
+                               "NULL AND id > ?",
+                               0, &count, &error));
     db_close(db);
-    return !entering;
+    return count;
 }
 
-/* Others do not wait for as many to leave the queue, or to come back. */
-static void many_step_aside_in_pieces(void **state)
+/* Slots of another class change nothing; enough of one bring back all. */
+static void many_step_aside_and_come_back(void **state)
 {
     (void)state;
-    enum { MANY = 5000 };
+    enum { MANY = 1500 };
     struct loop *loop = loop_start();
     submit(loop, "r1",
-           "{'base': {'threads': 2, " BASE "}, 'axes': {'seed': "
-           "{'from': 1, 'to': 5000}}}");
-    while (!has_settled(loop))
-        loop_sync(loop);
-    int64_t aside = change_aside(loop, 0, 0);
-    assert_in_range(aside, 1, MANY - 1);
-    while (aside < MANY)
-        aside = change_aside(loop, aside, -1);
-    aside = change_aside(loop, MANY, 1);
-    assert_in_range(aside, 1, MANY - 1);
-    while (aside > 0)
-        aside = change_aside(loop, aside, -1);
+           "{'base': {'threads': 3, " BASE "}, 'axes': {'seed': "
+           "{'from': 1, 'to': 1500}}}");
+    store_slot_open(loop->store, 0, "cpu", CLASS);
+    for (int i = 0; i < MANY && count_aside(loop) < MANY; i++)
+        loop_sync(loop); /* while they enter the queue */
+    assert_int_equal(count_aside(loop), MANY);
+    for (int i = 1; i < 3; i++)
+        store_slot_open(loop->store, i, "other", "cpu-other");
+    loop_sync(loop);
+    assert_int_equal(count_aside(loop), MANY);
+    assert_int_equal(loop->dispatch_count, 0);
+    store_slot_open(loop->store, 3, "cpu", CLASS);
+    store_slot_open(loop->store, 4, "cpu", CLASS);
+    dispatched(loop, 1);
+    assert_int_equal(count_aside(loop), 0);
     loop_end(loop);
 }
 
@@ -338,7 +297,7 @@ int main(void)
         cmocka_unit_test(a_slot_out_of_service_holds_nobody_back),
         cmocka_unit_test(another_device_class_does_not_hold_up_the_rest),
         cmocka_unit_test(more_threads_than_slots_step_aside),
-        cmocka_unit_test(many_step_aside_in_pieces),
+        cmocka_unit_test(many_step_aside_and_come_back),
         cmocka_unit_test(draining_stops_dispatches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

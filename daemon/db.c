@@ -109,8 +109,8 @@ static bool prepare_writing(struct db *db, struct error *error)
                          db->path);
     sqlite3_wal_hook(db->handle, on_wal, db);
     /* What CHECK allows (the names of states, which come from one table of the
-     * source) is for other writers, and for fsck: to look takes SQLite longer
-     * than to change the row. */
+     * source) is for other writers, and for fsck: SQLite makes a table of the
+     * names for every row that it changes. */
     return db_script(db,
                      "PRAGMA synchronous = FULL;"
                      "PRAGMA cache_size = -16384;"

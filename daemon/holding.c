@@ -5,14 +5,17 @@
 
 #include "schema/memory.h"
 
+/* Of a run r. */
+#define IS_KEPT_SQL                                                            \
+    "EXISTS (SELECT 1 FROM job j JOIN sweep s ON s.id = j.sweep_id "           \
+    "WHERE j.run_id = r.id AND s.is_kept)"
+
 /* A kept sweep's newer and older ones; else hidden runs that are over are of
  * no use at all, and a job that waits outweighs whatever else there is. */
 static const char rows[] =
     "SELECT c.run_id, r.key, c.file, c.bytes, c.step, c.attempt, "
     "(SELECT h.seconds FROM history h WHERE h.run_id = c.run_id "
-    "AND h.step <= c.step ORDER BY h.step DESC LIMIT 1), "
-    "EXISTS (SELECT 1 FROM job j JOIN sweep s ON s.id = j.sweep_id "
-    "WHERE j.run_id = r.id AND s.is_kept), "
+    "AND h.step <= c.step ORDER BY h.step DESC LIMIT 1), " IS_KEPT_SQL ", "
     "EXISTS (SELECT 1 FROM job j WHERE j.run_id = r.id "
     "AND j.state IN ('held', 'queued', 'running')), "
     "r.replica < 0, "
@@ -104,6 +107,17 @@ struct held *holding_add_file(struct holding *holding, int64_t run,
     held->has_file = true;
     holding->bytes += file->bytes;
     return held;
+}
+
+bool holding_is_kept(struct db *db, int64_t run, bool *is_kept,
+                     struct error *error)
+{
+    int64_t value;
+    bool is_fine =
+        db_read_number(db, "SELECT " IS_KEPT_SQL " FROM run r WHERE id = ?",
+                       run, &value, error);
+    *is_kept = is_fine && value;
+    return is_fine;
 }
 
 static int by_use(const void *a, const void *b)

@@ -37,18 +37,16 @@ struct holding {
     int64_t bytes;     /* of the files */
 };
 
-/* Whether a run, the parameter, is of a sweep that is kept: a row when it is.
- */
-#define HOLDING_KEPT                                                           \
-    "SELECT 1 FROM job j JOIN sweep s ON s.id = j.sweep_id "                   \
-    "WHERE j.run_id = ? AND s.is_kept LIMIT 1"
-
 /* All rows. */
 bool holding_read(struct holding *holding, struct db *db, struct error *error);
 /* A file of a run's folder: the row's, or one more of no use; returns it.
  * Valid until the next one is added. */
 struct held *holding_add_file(struct holding *holding, int64_t run,
                               const char *key, const struct run_file *file);
+/* Whether somebody has asked for the run's to be kept, as of now: what was read
+ * may be older. */
+bool holding_is_kept(struct db *db, int64_t run, bool *is_kept,
+                     struct error *error);
 /* Those to be given up first come first; rows are not found any more. */
 void holding_sort(struct holding *holding);
 void holding_release(struct holding *holding);

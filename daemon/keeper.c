@@ -200,14 +200,14 @@ static void forget_lost(struct keeper *keeper, const struct look *look)
 
 /* Removing. */
 
-/* Somebody may have asked for it to be kept since the rows were read. */
-static bool is_kept_now(struct keeper *keeper, const struct held *held)
+/* Files without a row are nobody's to keep. */
+static bool may_go(struct keeper *keeper, const struct held *held)
 {
+    bool is_kept = false;
     struct error error;
-    struct statement *s = db_sql(keeper->db, HOLDING_KEPT);
-    bind_integer(s, held->run);
-    bool is_kept = held->has_row && statement_next(s);
-    return !statement_finish(s, &error) || is_kept;
+    return !held->has_row ||
+           (holding_is_kept(keeper->db, held->run, &is_kept, &error) &&
+            !is_kept);
 }
 
 static void remove_one(struct keeper *keeper, struct look *look,
@@ -221,7 +221,7 @@ static void remove_one(struct keeper *keeper, struct look *look,
     int lock = run_folder_lock(folder);
     if (lock < 0)
         return;
-    if (!is_kept_now(keeper, held) && unlink(path) == 0) {
+    if (may_go(keeper, held) && unlink(path) == 0) {
         look->removed++;
         look->removed_bytes += held->file.bytes;
         look->holding.bytes -= held->file.bytes;

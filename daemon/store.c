@@ -217,12 +217,15 @@ static bool recover(struct store *store, struct error *error)
                    store_count_write(store, error) &&
                    ledger_prepare(store->ledger, store->db, error) &&
                    db_commit(store->db, error);
-    if (is_fine)
-        operations_add(&store->unfinished, settling);
-    else
-        operation_free(settling);
-    operations_join(&store->unfinished, &store->urgent);
     notices_release(&store->said); /* nobody listens yet */
+    if (is_fine) {
+        operations_add(&store->unfinished, settling);
+        operations_join(&store->unfinished, &store->urgent);
+    } else { /* it may be tried again */
+        operation_free(settling);
+        operations_free(&store->urgent);
+        store->moved = (struct moved){{0}};
+    }
     return is_fine;
 }
 

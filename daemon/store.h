@@ -190,7 +190,7 @@ void store_order(struct store *store, enum order_name order, const char *target,
 void store_control(struct store *store, const char *target,
                    const struct cJSON *controls, const struct caller *caller,
                    store_reply *reply, void *user);
-/* How many jobs of one user run at once, 0: any number.  Before slots open. */
+/* The same for every user.  Before slots open. */
 void store_limit_users(struct store *store, const struct user_limits *limits);
 /* Exempts a sweep's checkpoints from pruning, or (`undo`) no longer. */
 void store_keep(struct store *store, const char *target, bool undo,

@@ -7,6 +7,8 @@
  *
  * The ballast that a full disk took is made again when there is room.
  */
+#include <math.h>
+
 #include "daemon/clock.h"
 #include "daemon/gate.h"
 #include "daemon/operation.h"
@@ -18,7 +20,9 @@ enum {
     RENEWED_S = 2,          /* between two attempts at the ballast */
 };
 
-static const double HOLD_S = 0.02; /* for each WAL_PAGES_MOST of the WAL */
+/* For each WAL_PAGES_MOST of the WAL, and in all: what one who asks may notice,
+ * and no more. */
+static const double HOLD_S = 0.02, HOLD_MOST_S = 0.05;
 
 static bool copy(struct store *store,
                  bool (*copy_pages)(struct db *, struct error *),
@@ -44,7 +48,7 @@ static bool restart_wal(struct store *store, struct error *error)
     struct gate *gate = store->hooks.gate;
     double hold = HOLD_S * db_wal_length(store->db) / WAL_PAGES_MOST;
     bool is_fine = true;
-    if (!gate || gate_close(gate, hold))
+    if (!gate || gate_close(gate, fmin(hold, HOLD_MOST_S)))
         is_fine = copy(store, db_restart, error);
     if (gate)
         gate_open(gate);

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "daemon/db.h"
+#include "daemon/ledger_file.h"
 
 #define BASE                                                                   \
     "'tower': true, 'widths': '16x10', 'batch_size': 60, 'nb_epochs': 3"
@@ -153,13 +154,9 @@ static void a_failure_half_way_leaves_no_trace(void **state)
     struct loop *loop = loop_start();
     store_close(loop->store);
     struct error error;
-    struct db *db = db_open(loop->path, DB_WRITE, &error);
-    assert_true(db_script(db,
-                          "CREATE TRIGGER third BEFORE INSERT ON job "
-                          "WHEN NEW.position = 2 BEGIN "
-                          "SELECT raise(ABORT, 'not this one'); END",
-                          &error));
-    db_close(db);
+    loop_change(loop, "CREATE TRIGGER third BEFORE INSERT ON job "
+                      "WHEN NEW.position = 2 BEGIN "
+                      "SELECT raise(ABORT, 'not this one'); END");
     if (!loop_open_store(loop, &error))
         fail_msg("%s", error.text);
     struct answer a[2] = {{0}};
@@ -180,8 +177,24 @@ static void a_failure_half_way_leaves_no_trace(void **state)
     loop_end(loop);
 }
 
-/* Nor are the first two jobs cancelled, or counted so, when the third cannot
- * be. */
+/* The ledger says that so many jobs have ended. */
+static int count_noted_jobs(const struct loop *loop)
+{
+    struct ledger_content content;
+    struct error error;
+    char *path = xprintf("%s-ledger", loop->path);
+    int count = 0;
+    assert_true(ledger_content_read(&content, path, &error));
+    assert_true(content.commit_count > 0); /* else it could say nothing */
+    for (int64_t i = 0; i < content.entry_count; i++)
+        count += !strcmp(content.entries[i].kind, "jobs");
+    ledger_content_release(&content);
+    free(path);
+    return count;
+}
+
+/* Nor are the first two jobs cancelled, counted so, or said by the ledger to
+ * be, when the third cannot be. */
 static void an_order_that_fails_moves_nothing(void **state)
 {
     (void)state;
@@ -193,13 +206,9 @@ static void an_order_that_fails_moves_nothing(void **state)
            "{'name': 'x', 'base': {" BASE
            "}, 'axes': {'seed': [1, 101, 201]}}");
     store_close(loop->store);
-    struct db *db = db_open(loop->path, DB_WRITE, &error);
-    assert_true(db_script(db,
-                          "CREATE TRIGGER third BEFORE UPDATE OF state ON job "
-                          "WHEN NEW.position = 2 BEGIN "
-                          "SELECT raise(ABORT, 'not this one'); END",
-                          &error));
-    db_close(db);
+    loop_change(loop, "CREATE TRIGGER third BEFORE UPDATE OF state ON job "
+                      "WHEN NEW.position = 2 BEGIN "
+                      "SELECT raise(ABORT, 'not this one'); END");
     if (!loop_open_store(loop, &error))
         fail_msg("%s", error.text);
     int changes = loop->change_count;
@@ -209,6 +218,7 @@ static void an_order_that_fails_moves_nothing(void **state)
     assert_int_equal(loop->change_count, changes);
     store_slot_open(loop->store, 0, "cpu:0", CLASS);
     WAIT_FOR(loop, loop->dispatch_count == 1);
+    assert_int_equal(count_noted_jobs(loop), 0);
     loop_end(loop); /* and the totals are right */
 }
 
